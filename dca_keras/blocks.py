@@ -1,0 +1,138 @@
+"""Functions of tensors that the architectures share.
+
+Each adds named layers to a functional model and works on images
+`(batch, height, width, channels)` and on volumes `(batch, depth, height,
+width, channels)`: the tensor's rank decides. Padding is symmetric, as in the
+published code, also where a convolution strides.
+"""
+
+import keras
+from keras import layers
+
+from dca_keras.layers import AlignedUpsampling
+from dca_keras.layers.initializers import torch_uniform
+
+
+def conv_layer(dimensions, filters, kernel_size, name, **options):
+    """A convolution layer for 2 or 3 spatial dimensions."""
+    layer = {2: layers.Conv2D, 3: layers.Conv3D}[dimensions]
+    padding = "same" if options.get("strides", 1) == 1 else "valid"
+    return layer(
+        filters,
+        kernel_size,
+        padding=padding,
+        kernel_initializer=torch_uniform(),
+        name=name,
+        **options,
+    )
+
+
+def conv(x, filters, kernel_size, name, **options):
+    """Convolution; where it strides, an odd kernel is padded on each side."""
+    dimensions = _dimensions(x)
+    if options.get("strides", 1) > 1 and kernel_size > 1 and kernel_size % 2:
+        pad = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}[dimensions]
+        x = pad(kernel_size // 2, name=f"{name}_pad")(x)
+    return conv_layer(dimensions, filters, kernel_size, name, **options)(x)
+
+
+def conv_transpose(x, filters, name):
+    """Transposed convolution that doubles every side."""
+    layer = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
+    return layer[_dimensions(x)](
+        filters, 2, 2, kernel_initializer=torch_uniform(), name=name
+    )(x)
+
+
+def norm_layer(name):
+    """Batch norm with the published code's epsilon and momentum."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+
+def norm(x, name):
+    """Batch norm."""
+    return norm_layer(name)(x)
+
+
+def relu(x, name):
+    """ReLU."""
+    return layers.ReLU(name=name)(x)
+
+
+def norm_relu(x, name):
+    """Batch norm, ReLU."""
+    return relu(norm(x, f"{name}_norm"), f"{name}_relu")
+
+
+def norm_prelu(x, name):
+    """Batch norm and a PReLU with one slope for the whole layer."""
+    x = norm(x, f"{name}_norm")
+    return layers.PReLU(
+        alpha_initializer=keras.initializers.Constant(0.25),
+        shared_axes=list(range(1, len(x.shape))),
+        name=f"{name}_prelu",
+    )(x)
+
+
+def conv_norm(x, filters, kernel_size, name, **options):
+    """Convolution, batch norm."""
+    x = conv(x, filters, kernel_size, f"{name}_conv", **options)
+    return norm(x, f"{name}_norm")
+
+
+def conv_norm_relu(x, filters, name, kernel_size=3, **options):
+    """Convolution, batch norm, ReLU."""
+    x = conv_norm(x, filters, kernel_size, name, **options)
+    return relu(x, f"{name}_relu")
+
+
+def max_pool(x, name):
+    """Max pooling that halves every side."""
+    layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+    return layer[_dimensions(x)](2, name=name)(x)
+
+
+def upsample(x, name):
+    """Linear upsampling by two with aligned corners."""
+    return AlignedUpsampling(2, name=name)(x)
+
+
+def upsample_nearest(x, name):
+    """Nearest upsampling by two."""
+    layer = {2: layers.UpSampling2D, 3: layers.UpSampling3D}
+    return layer[_dimensions(x)](2, name=name)(x)
+
+
+def concatenate(tensors, name):
+    """Channels side by side."""
+    return layers.Concatenate(name=name)(tensors)
+
+
+def add(tensors, name):
+    """Sum."""
+    return layers.Add(name=name)(tensors)
+
+
+def squeeze_excite(x, hidden, name):
+    """Scales each channel by a gate computed from all channels' means."""
+    pool = {
+        2: layers.GlobalAveragePooling2D,
+        3: layers.GlobalAveragePooling3D,
+    }[_dimensions(x)]
+    gate = pool(keepdims=True, name=f"{name}_squeeze")(x)
+    for units, activation, part in (
+        (max(1, hidden), "relu", "reduce"),
+        (x.shape[-1], "sigmoid", "expand"),
+    ):
+        gate = layers.Dense(
+            units,
+            activation,
+            use_bias=False,
+            kernel_initializer=torch_uniform(),
+            name=f"{name}_{part}",
+        )(gate)
+    return layers.Multiply(name=f"{name}_excite")([x, gate])
+
+
+def _dimensions(x):
+    return len(x.shape) - 2

@@ -1,0 +1,57 @@
+import keras
+
+from dca_keras.layers.initializers import unit_uniform
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class Affine(keras.layers.Layer):
+    """One scale and one bias per channel.
+
+    The same function as a depthwise 1x1 convolution, which is what the
+    published code uses for every projection of its attentions.
+
+    Args:
+        use_bias: Whether a bias is added.
+
+    Input shape:
+        `(..., channels)`
+
+    Output shape:
+        `(..., channels)`
+
+    Raises:
+        ValueError: At build, if the number of channels is unknown.
+
+    Reference:
+        [Dual Cross-Attention, section 3.2](https://arxiv.org/abs/2303.17696)
+    """
+
+    def __init__(self, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels is None:
+            raise ValueError(
+                "The channels of an `Affine` layer's input must be known. "
+                f"Received: input_shape={input_shape}."
+            )
+        self.scale = self.add_weight(
+            name="scale", shape=(channels,), initializer=unit_uniform()
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(channels,), initializer="zeros"
+            )
+
+    def call(self, inputs):
+        outputs = inputs * self.scale
+        return outputs if self.bias is None else outputs + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "use_bias": self.use_bias}

@@ -1,0 +1,62 @@
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class AlignedUpsampling(keras.layers.Layer):
+    """Linear upsampling whose corner pixels stay where they are.
+
+    What PyTorch calls `align_corners=True`, in two or three dimensions, with
+    sides known or not; Keras's own upsampling has no such mode. Linear
+    interpolation is separable, so each axis is one product with a small
+    matrix whose rows hold at most two weights.
+
+    Args:
+        size: How many times longer every side becomes.
+
+    Input shape:
+        `(batch, height, width, channels)` or
+        `(batch, depth, height, width, channels)`
+
+    Output shape:
+        The same with every side times `size`.
+    """
+
+    def __init__(self, size=2, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs):
+        if self.size == 1:
+            return inputs
+        outputs = inputs
+        for axis in range(1, len(inputs.shape) - 1):
+            outputs = self._stretch(outputs, axis)
+        return outputs
+
+    def _stretch(self, inputs, axis):
+        shape = ops.shape(inputs)
+        side, rest = shape[axis], math.prod(shape[axis + 1 :])
+        lines = ops.reshape(inputs, (-1, side, rest))
+        lines = ops.matmul(self._weights(side), lines)
+        sides = (*shape[1:axis], side * self.size, *shape[axis + 1 :])
+        return ops.reshape(lines, (-1, *sides))
+
+    def _weights(self, side):
+        """Interpolation weights, `(side * size, side)`, rows sum to one."""
+        longer = side * self.size
+        places = ops.arange(longer, dtype="float32")
+        places = places * ((side - 1) / (longer - 1))
+        grid = ops.arange(side, dtype="float32")
+        distance = ops.abs(ops.expand_dims(places, 1) - grid)
+        return ops.cast(ops.relu(1 - distance), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, channels = input_shape
+        sides = (side and side * self.size for side in sides)
+        return (batch, *sides, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

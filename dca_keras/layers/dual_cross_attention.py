@@ -1,0 +1,220 @@
+import keras
+
+from dca_keras.layers.channel_cross_attention import ChannelCrossAttention
+from dca_keras.layers.cross_attention import check_heads
+from dca_keras.layers.patch_embedding import PatchEmbedding
+from dca_keras.layers.skip_reconstruction import SkipReconstruction
+from dca_keras.layers.spatial_cross_attention import SpatialCrossAttention
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class DualCrossAttention(keras.layers.Layer):
+    """Makes an encoder's skips attend across channels, then across space.
+
+    Every skip is pooled to one grid of tokens; `blocks` times, the tokens of
+    each stage attend to those of all stages, by channel and then by place;
+    what comes out is brought back to the skip's size and added to it, before
+    batch norm and ReLU.
+
+    Paper's symbols: E_i are the skips, C_i their channels, P the side of the
+    token grid (a skip's side over its patch size), h the numbers of heads.
+
+    Args:
+        patch_sizes: One pooling window a skip, in pixels of that skip, in
+            the skips' order.
+        blocks: How often channel and spatial attention follow each other.
+        channel_heads: Heads of the channel attention.
+        spatial_heads: Heads of the spatial attention.
+        channel_attention: Whether there is channel attention.
+        spatial_attention: Whether there is spatial attention.
+        token_activation: Whether tokens pass LayerNorm and GELU after the
+            attentions, as in the paper's figure 2 (not in its code).
+
+    Input shape:
+        A list of at least two `(batch, height_i, width_i, channels_i)` or
+        `(batch, depth_i, height_i, width_i, channels_i)`, sides known or
+        `None`.
+
+    Output shape:
+        A list of the same shapes. With `return_attention_scores=True` also a
+        list with one dictionary a block, whose entries "channel" and
+        "spatial" hold one array a skip: `(batch, channel_heads, channels_i /
+        channel_heads, channels / channel_heads)` and
+        `(batch, spatial_heads, tokens, tokens)`.
+
+    Raises:
+        ValueError: At build, if there are fewer than two skips or not as many
+            as patch sizes, if a patch size does not divide its skip's sides,
+            if the skips' token grids differ, or if the heads do not divide
+            every width.
+
+    Example:
+
+    >>> skips = [keras.random.normal((1, 32, 32, 16)),
+    ...          keras.random.normal((1, 16, 16, 32))]
+    >>> skips = DualCrossAttention(patch_sizes=(4, 2))(skips)
+
+    Reference:
+        [Dual Cross-Attention, section 3](https://arxiv.org/abs/2303.17696)
+    """
+
+    def __init__(
+        self,
+        patch_sizes=(8, 4, 2, 1),
+        blocks=1,
+        channel_heads=1,
+        spatial_heads=4,
+        channel_attention=True,
+        spatial_attention=True,
+        token_activation=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.patch_sizes = tuple(patch_sizes)
+        self.blocks = blocks
+        self.channel_heads = channel_heads
+        self.spatial_heads = spatial_heads
+        self.channel_attention = channel_attention
+        self.spatial_attention = spatial_attention
+        self.token_activation = token_activation
+
+    def build(self, input_shape):
+        self._check_skips(input_shape)
+        self.embeddings, self.attentions, self.reconstructions = [], [], []
+        token_shapes = []
+        for i, (patch, shape) in enumerate(
+            zip(self.patch_sizes, input_shape, strict=True), 1
+        ):
+            embedding = PatchEmbedding(
+                patch, name=f"embedding_{i}", dtype=self.dtype_policy
+            )
+            embedding.build(shape)
+            self.embeddings.append(embedding)
+            token_shapes.append(embedding.compute_output_shape(shape))
+        for block in range(1, self.blocks + 1):
+            for kind, attention, heads in self._attentions():
+                layer = attention(
+                    heads,
+                    name=f"block_{block}_{kind}",
+                    dtype=self.dtype_policy,
+                )
+                layer.build(token_shapes)
+                self.attentions.append(layer)
+        for i, patch in enumerate(self.patch_sizes, 1):
+            reconstruction = SkipReconstruction(
+                patch,
+                self.token_activation,
+                name=f"reconstruction_{i}",
+                dtype=self.dtype_policy,
+            )
+            reconstruction.build(token_shapes[i - 1], input_shape[i - 1])
+            self.reconstructions.append(reconstruction)
+
+    def call(self, skips, training=None, return_attention_scores=False):
+        tokens = [
+            embed(skip)
+            for embed, skip in zip(self.embeddings, skips, strict=True)
+        ]  # each (batch, tokens, channels_i)
+        all_scores = []
+        for attention in self.attentions:
+            tokens, scores = attention(tokens, return_attention_scores=True)
+            all_scores.append(scores)
+        outputs = [
+            reconstruct(stage, skip, training=training)
+            for reconstruct, stage, skip in zip(
+                self.reconstructions, tokens, skips, strict=True
+            )
+        ]
+        if return_attention_scores:
+            return outputs, self._scores_by_block(all_scores)
+        return outputs
+
+    def _attentions(self):
+        """What a block consists of: kind, class and heads of each attention."""
+        attentions = []
+        if self.channel_attention:
+            attentions.append(
+                ("channel", ChannelCrossAttention, self.channel_heads)
+            )
+        if self.spatial_attention:
+            attentions.append(
+                ("spatial", SpatialCrossAttention, self.spatial_heads)
+            )
+        return attentions
+
+    def _scores_by_block(self, scores):
+        kinds = [kind for kind, _, _ in self._attentions()]
+        scores = iter(scores)
+        return [
+            {kind: next(scores) for kind in kinds} for _ in range(self.blocks)
+        ]
+
+    def _check_skips(self, shapes):
+        if len(shapes) < 2 or not all(
+            isinstance(shape, (tuple, list)) for shape in shapes
+        ):
+            raise ValueError(
+                "`DualCrossAttention` takes a list of at least two skips. "
+                f"Received shapes: {shapes}."
+            )
+        shapes = [tuple(shape) for shape in shapes]
+        if {len(shape) for shape in shapes} not in ({4}, {5}):
+            raise ValueError(
+                "The skips must all be (batch, height, width, channels) or "
+                "all (batch, depth, height, width, channels). Received "
+                f"shapes: {shapes}."
+            )
+        if len(shapes) != len(self.patch_sizes):
+            raise ValueError(
+                "`patch_sizes` must have one entry a skip. Received: "
+                f"patch_sizes={self.patch_sizes} for {len(shapes)} skips."
+            )
+        self._check_grids(shapes)
+        widths = [shape[-1] for shape in shapes]
+        for kind, _, heads in self._attentions():
+            check_heads(widths, heads, f"{kind}_heads")
+
+    def _check_grids(self, shapes):
+        grids = []
+        for shape, patch in zip(shapes, self.patch_sizes, strict=True):
+            sides = shape[1:-1]
+            if any(side is not None and side % patch for side in sides):
+                raise ValueError(
+                    "`patch_sizes` must divide the sides of their skips. "
+                    f"Received: patch size {patch} for a skip of shape "
+                    f"{shape}."
+                )
+            grids.append(tuple(side and side // patch for side in sides))
+        for sides in zip(*grids, strict=True):
+            if len(set(sides) - {None}) > 1:
+                raise ValueError(
+                    "The skips' sides over their patch sizes must be one "
+                    "token grid: a skip half as large needs half the patch "
+                    f"size. Received: shapes {shapes} with patch_sizes="
+                    f"{self.patch_sizes}, which give the grids {grids}."
+                )
+
+    def compute_output_shape(self, input_shape):
+        return list(input_shape)
+
+    def compute_output_spec(
+        self, skips, training=None, return_attention_scores=False
+    ):
+        if return_attention_scores:
+            # The scores' shapes follow from the computation itself.
+            return keras.Operation.compute_output_spec(
+                self, skips, return_attention_scores=True
+            )
+        return super().compute_output_spec(skips)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "patch_sizes": self.patch_sizes,
+            "blocks": self.blocks,
+            "channel_heads": self.channel_heads,
+            "spatial_heads": self.spatial_heads,
+            "channel_attention": self.channel_attention,
+            "spatial_attention": self.spatial_attention,
+            "token_activation": self.token_activation,
+        }

@@ -1,0 +1,154 @@
+"""The scores segmentations are reported with: Dice coefficient and IoU."""
+
+import keras
+from keras import ops
+
+from dca_keras import _overlap
+
+
+class _OverlapScore(keras.metrics.Mean):
+    """Mean over images of an overlap score; subclasses say which."""
+
+    default_name = None
+    score = None
+
+    def __init__(
+        self,
+        from_logits=False,
+        per_image=False,
+        smooth=1.0,
+        include_background=True,
+        threshold=0.5,
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(name=name or self.default_name, dtype=dtype)
+        if not 0 < threshold < 1:
+            raise ValueError(
+                "`threshold` must be a probability between 0 and 1, both "
+                f"excluded. Received: {threshold}. For logits keep it one and "
+                "pass `from_logits=True`."
+            )
+        self.from_logits = from_logits
+        self.per_image = per_image
+        self.smooth = _overlap.check_smooth(smooth)
+        self.include_background = include_background
+        self.threshold = threshold
+        self._direction = "up"  # what EarlyStopping's mode="auto" looks at
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_pred = _overlap.to_probabilities(y_pred, self.from_logits)
+        sums = _overlap.overlap_sums(
+            y_true,
+            self._decide(y_pred),
+            per_image=self.per_image,
+            include_background=self.include_background,
+        )
+        values = self.score(*sums, self.smooth)  # (batch,)
+        return super().update_state(values, sample_weight)
+
+    def _decide(self, y_pred):
+        channels = y_pred.shape[-1]
+        if channels == 1:
+            return ops.cast(y_pred > self.threshold, y_pred.dtype)
+        winners = ops.argmax(y_pred, axis=-1, keepdims=True)
+        return _overlap.class_maps(ops.cast(winners, y_pred.dtype), channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "from_logits": self.from_logits,
+            "per_image": self.per_image,
+            "smooth": self.smooth,
+            "include_background": self.include_background,
+            "threshold": self.threshold,
+        }
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class DiceScore(_OverlapScore):
+    """Dice coefficient (DSC, F1) of the predicted masks, the mean over images.
+
+    With `P` and `T` the pixels of a class in the predicted and in the true
+    mask and `I` those in both, it is the mean over the classes of
+
+        (2 * I + smooth) / (P + T + smooth)
+
+    As published, the pixels of a batch are pooled and every image counts with
+    the score of its batch: the result depends on the batching, and on several
+    replicas each pools its own share. With `per_image=True` every image has
+    its own score and the result is the same for any batching and any number
+    of replicas. A class absent from both masks scores 1.
+
+    Args:
+        from_logits: whether `y_pred` are logits or probabilities.
+        per_image: whether an image is scored alone or with all its batch.
+        smooth: zero or positive; added to both sides of the fraction.
+        include_background: whether class 0 is in the mean when there are
+            several. Without effect on one class.
+        threshold: between 0 and 1; one channel is positive where its
+            probability is above. Of several channels the largest wins.
+        name: name of the metric; None is "dice".
+        dtype: dtype of the result; pixels are counted in float32 at least.
+
+    Input shapes:
+        y_true: `(batch, *spatial, 1)` or `(batch, *spatial)`, of any dtype:
+            {0, 1} for one channel, class indices for more.
+        y_pred: `(batch, *spatial, channels)`.
+        sample_weight: `(batch,)`, one weight an image.
+
+    Raises:
+        ValueError: for a negative `smooth`, a `threshold` outside of (0, 1),
+            or shapes that don't match.
+
+    Reference:
+        [Dual Cross-Attention for Medical Image Segmentation](
+        https://arxiv.org/abs/2303.17696), after its published code.
+
+    Example:
+
+    >>> metric = DiceScore(per_image=True, smooth=0.0)
+    >>> metric.update_state([[[1], [1], [0]]], [[[0.9], [0.2], [0.1]]])
+    >>> metric.result()  # 2 / 3
+    0.6666667
+    """
+
+    default_name = "dice"
+    score = staticmethod(_overlap.dice)
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class IoU(_OverlapScore):
+    """Intersection over union (Jaccard index), the mean over images.
+
+    With the symbols of `DiceScore` it is the mean over the classes of
+
+        (I + smooth) / (P + T - I + smooth)
+
+    Pooling, empty masks, input shapes and errors are those of `DiceScore`.
+
+    Args:
+        from_logits: whether `y_pred` are logits or probabilities.
+        per_image: whether an image is scored alone or with all its batch.
+        smooth: zero or positive; added to both sides of the fraction.
+        include_background: whether class 0 is in the mean when there are
+            several. Without effect on one class.
+        threshold: between 0 and 1; one channel is positive where its
+            probability is above. Of several channels the largest wins.
+        name: name of the metric; None is "iou".
+        dtype: dtype of the result; pixels are counted in float32 at least.
+
+    Reference:
+        [Dual Cross-Attention for Medical Image Segmentation](
+        https://arxiv.org/abs/2303.17696), after its published code.
+
+    Example:
+
+    >>> metric = IoU(per_image=True, smooth=0.0)
+    >>> metric.update_state([[[1], [1], [0]]], [[[0.9], [0.2], [0.1]]])
+    >>> metric.result()  # 1 / 2
+    0.5
+    """
+
+    default_name = "iou"
+    score = staticmethod(_overlap.iou)
