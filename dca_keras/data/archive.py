@@ -1,0 +1,139 @@
+"""Archives as their owners distribute them: found, counted and paired."""
+
+from pathlib import Path
+
+from dca_keras.data.decoding import read_image, read_labels
+
+DEPTH = 3
+SHOWN_NAMES = 10
+
+
+def list_folder(folder, layout=""):
+    """The paths in a folder, sorted.
+
+    Raises:
+        ValueError: If it can't be read. `layout`, what should be there, is
+            quoted.
+    """
+    try:
+        return sorted(Path(folder).expanduser().iterdir())
+    except OSError as error:
+        raise ValueError(
+            f"{folder} can't be read as a folder: {error.strerror}. {layout}"
+        ) from error
+
+
+def find_folder(data_dir, holds, layout, need=all):
+    """The folder that an archive was unpacked to, told by what is inside.
+
+    Args:
+        data_dir: The folder itself, or one that lies above it.
+        holds: What the folder holds: relative paths, a glob pattern each.
+        layout: The same in words, for the error.
+        need: Whether it holds `all` of them, or `any`.
+
+    Returns:
+        The path of the folder, the shallowest first.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    level = [Path(data_dir).expanduser()]
+    list_folder(level[0], layout)
+    closed = []
+    for _ in range(DEPTH + 1):
+        for folder in level:
+            if need(any(folder.glob(pattern)) for pattern in holds):
+                return folder
+        level = [path for folder in level for path in _enter(folder, closed)]
+    hint = f"No permission to read {shorten(closed)}. " if closed else ""
+    raise ValueError(f"{data_dir} does not hold the data set. {hint}{layout}")
+
+
+def _enter(folder, closed):
+    try:
+        return [
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_dir() and not path.name.startswith(".")
+        ]
+    except PermissionError:
+        closed.append(folder)
+        return []
+
+
+def take_files(root, wanted, partial):
+    """The files of every sample, when all of them are there.
+
+    Args:
+        root: The folder of the archive.
+        wanted: For every sample that the owners distribute, by name, its
+            files' paths below `root`.
+        partial: Whether to be content with the samples that are there.
+
+    Returns:
+        A dictionary of the same names and tuples of paths.
+
+    Raises:
+        ValueError: If files are missing: how many, and the first of them.
+    """
+    whole = {}
+    missing = []
+    for name, files in wanted.items():
+        absent = [file for file in files if not (root / file).is_file()]
+        missing += absent
+        if not absent:
+            whole[name] = tuple(root / file for file in files)
+    if whole and (partial or not missing):
+        return whole
+    total = sum(map(len, wanted.values()))
+    raise ValueError(
+        f"{root} holds {total - len(missing)} of {total} files. Missing: "
+        f"{shorten(missing)}. Download and unpack the archive again"
+        + (", or pass `partial=True` to use what is here." if whole else ".")
+    )
+
+
+def shorten(names):
+    """The first few of many names."""
+    shown = ", ".join(map(str, names[:SHOWN_NAMES]))
+    return shown + ", …" * (len(names) > SHOWN_NAMES)
+
+
+def check_binary(num_classes):
+    """Refuse more classes than a data set of one structure has."""
+    if num_classes not in (1, 2):
+        raise ValueError(
+            "`num_classes` must be 1, or 2 with the background, for this "
+            f"data set. Received: {num_classes!r}"
+        )
+
+
+def load_binary_pair(image_path, mask_path, channels):
+    """Load an image and the mask of one structure.
+
+    Foreground is what is brighter than half of 255, whether lossy, blurred
+    or clean; in a file of 0 and 1 it is 1.
+    """
+    labels = read_labels(mask_path)
+    mask = labels > (127 if labels.max() > 1 else 0)
+    return check_sizes(
+        read_image(image_path, channels),
+        mask.astype("int32"),
+        image_path,
+        mask_path,
+    )
+
+
+def check_sizes(image, mask, image_path, mask_path):
+    """Return image and mask when they are of one size.
+
+    Raises:
+        ValueError: If they are not. It names both files.
+    """
+    if image.shape[:2] != mask.shape[:2]:
+        raise ValueError(
+            f"{image_path} and {mask_path} differ in (height, width): "
+            f"{image.shape[:2]} and {mask.shape[:2]}. Save them at one size."
+        )
+    return image, mask

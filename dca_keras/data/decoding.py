@@ -1,0 +1,167 @@
+"""Image and mask files into arrays, and arrays into another size."""
+
+import numpy as np
+from PIL import Image
+
+from dca_keras.data.formats import read_pixels
+
+LUMA = np.array([0.299, 0.587, 0.114], "float32")
+
+
+def read_image(path, channels=3):
+    """Read an image.
+
+    8-bit values are divided by 255 and 16-bit ones by 65535; alpha is
+    dropped, a palette looked up. A DICOM file's window is mapped to [0, 1],
+    a NIfTI slice from its lowest value to its highest.
+
+    Args:
+        path: A PNG, JPEG, BMP, GIF, WebP, PNM or TIFF file, or one slice as
+            NIfTI or DICOM.
+        channels: 3 repeats grey images; 1 takes the luma of coloured ones.
+
+    Returns:
+        A float32 array (height, width, channels) in [0, 1].
+
+    Raises:
+        ValueError: If the file can't be read or holds no such image. It
+            names the file and what to do.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"`channels` must be 1 or 3. Received: {channels!r}")
+    values, palette, _ = read_pixels(path, scaled=True)
+    if palette is not None:
+        values = _look_up(palette, values)
+    image = _to_unit_range(path, values)
+    if channels == 1 and image.shape[-1] == 3:
+        return image @ LUMA[:, None]
+    return np.repeat(image, channels // image.shape[-1], axis=-1)
+
+
+def read_mask(path, num_classes=1):
+    """Read a mask.
+
+    For one class the file holds 0 and 1, or 0 and 255, in one channel or in
+    three equal ones; a JPEG, which can't keep such values, is cut at 128.
+    For more it holds class indices; a palette's indices, not its colours.
+
+    Args:
+        path: A file of any kind that `read_image` takes.
+        num_classes: 1, or the number of classes with the background.
+
+    Returns:
+        An int32 array (height, width, 1) of {0, 1}, or of class indices.
+
+    Raises:
+        ValueError: If the file can't be read or holds other values. It
+            names the file, the values found and what to do.
+    """
+    values, palette, lossy = read_pixels(path)
+    if lossy and num_classes > 1:
+        raise ValueError(
+            f"{path} is a JPEG, which does not keep class indices. Save "
+            "masks of several classes as PNG."
+        )
+    if palette is not None and num_classes == 1:
+        colours = _look_up(palette, values)
+        # A black and white palette may well put white first.
+        values = colours if _is_grey(colours) else values
+    if not _is_grey(values):
+        raise ValueError(_coloured(path))
+    values = values[..., :1]
+    if lossy and values.max() >= 128:
+        values = np.where(values >= 128, 255, 0)
+    return _to_indices(path, values, num_classes)
+
+
+def read_labels(path):
+    """Read what a file of labels stores, whatever the values mean.
+
+    Args:
+        path: A file of any kind that `read_image` takes.
+
+    Returns:
+        An array (height, width, 1) of the file's own dtype; of a palette
+        the indices, of a JPEG in colour the first channel.
+
+    Raises:
+        ValueError: If the file can't be read or is coloured. It is named.
+    """
+    values, _, lossy = read_pixels(path)
+    if not lossy and not _is_grey(values):
+        raise ValueError(_coloured(path))
+    return values[..., :1]
+
+
+def resize_image(image, size):
+    """Resize (height, width, channels) to `size`, a (height, width).
+
+    Bilinear; antialiased where it shrinks.
+    """
+    return _resize(image, size, "float32", Image.Resampling.BILINEAR)
+
+
+def resize_mask(mask, size):
+    """Resize (height, width, 1) to `size`, a (height, width), by nearest."""
+    return _resize(mask, size, "int32", Image.Resampling.NEAREST)
+
+
+def _resize(array, size, dtype, resample):
+    if array.shape[:2] == tuple(size):
+        return array
+    height, width = size
+    channels = [
+        np.asarray(
+            Image.fromarray(array[..., channel].astype(dtype)).resize(
+                (width, height), resample
+            )
+        )
+        for channel in range(array.shape[-1])
+    ]
+    return np.stack(channels, axis=-1)
+
+
+def _look_up(palette, values):
+    return palette[values[..., 0].astype("intp")]
+
+
+def _to_unit_range(path, values):
+    dtype = values.dtype
+    if dtype.kind == "u" and dtype.itemsize <= 2:
+        return np.divide(values, np.iinfo(dtype).max, dtype="float32")
+    image = values.astype("float32")
+    if dtype.kind in "bf" and np.all((image >= 0) & (image <= 1)):
+        return image
+    raise ValueError(
+        f"{path} holds {dtype} values from {image.min():g} to "
+        f"{image.max():g}. Save it with 8 or 16 bits a channel, or as "
+        "floats in [0, 1] without NaN."
+    )
+
+
+def _coloured(path):
+    return (
+        f"{path} is a coloured image, not a mask. Save one channel: 0 and 255, "
+        "or class indices."
+    )
+
+
+def _is_grey(values):
+    return values.shape[-1] == 1 or np.all(values == values[..., :1])
+
+
+def _to_indices(path, values, num_classes):
+    found = np.unique(values)
+    if num_classes > 1:
+        allowed = range(num_classes)
+        rule = f"{num_classes} classes holds the indices 0 to {allowed[-1]}"
+    else:
+        allowed = (0, 255) if found[-1] == 255 else (0, 1)
+        rule = "one class holds 0 and 1, or 0 and 255"
+    if np.isin(found, allowed).all():
+        return (values != 0 if num_classes == 1 else values).astype("int32")
+    shown = ", ".join(f"{value:g}" for value in found[:6])
+    raise ValueError(
+        f"{path} holds the values {shown}{', …' * (found.size > 6)}. A mask "
+        f"of {rule}. Save it so, or change `num_classes`."
+    )

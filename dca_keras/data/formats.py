@@ -1,0 +1,133 @@
+"""The bytes of an image file into the values that it stores."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from dca_keras.data.volumes import read_dicom_frame, read_nifti_frame
+
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
+    *(".ppm", ".pgm", ".tif", ".tiff"),
+    *(".nii", ".nii.gz", ".dcm"),
+)
+
+# What NumPy takes from Pillow as it is; the rest is converted to RGB.
+_PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "F", "I")
+
+
+class Pixels(NamedTuple):
+    values: np.ndarray  # (height, width, channels), as stored, no alpha
+    palette: np.ndarray | None  # (256, 3) uint8; `values` are its indices
+    lossy: bool
+
+
+def split_name(path):
+    """A file's name without its extension, and the extension in lowercase.
+
+    `EXTENSIONS` names those that can be read.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        suffix = Path(path.stem).suffix.lower() + suffix
+    return path.name[: len(path.name) - len(suffix)], suffix
+
+
+def read_pixels(path, scaled=False):
+    """Read a file of any format.
+
+    Args:
+        path: The file; its extension tells TIFF, NIfTI and DICOM from what
+            Pillow reads.
+        scaled: Whether to map NIfTI and DICOM values, which have no fixed
+            range, to [0, 1].
+
+    Returns:
+        The `Pixels`.
+
+    Raises:
+        ValueError: If the file can't be read or holds no image of 1 or 3
+            channels. It names the file and what to do.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise ValueError("the file is empty")
+        pixels = _read_format(path, scaled)
+        values = pixels.values
+        if values.shape[-1] in (2, 4):
+            values = values[..., :-1]
+        if values.shape[-1] not in (1, 3):
+            raise ValueError(f"it has {values.shape[-1]} channels, not 1 or 3")
+    except ImportError:
+        raise
+    except Exception as error:  # Decoders raise anything on broken bytes.
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"{path} can't be read as an image: {reason}. Replace the file, "
+            "or take it out of the folder."
+        ) from error
+    return pixels._replace(values=values)
+
+
+def _read_format(path, scaled):
+    _, suffix = split_name(path)
+    if suffix in (".tif", ".tiff"):
+        return _read_tiff(path)
+    if suffix in (".nii", ".nii.gz"):
+        frame = read_nifti_frame(path, scaled)
+    elif suffix == ".dcm":
+        frame = read_dicom_frame(path, scaled)
+    else:
+        return _read_with_pillow(path)
+    return Pixels(np.atleast_3d(frame), None, False)
+
+
+def _read_with_pillow(path):
+    with Image.open(path) as image:
+        _check_area(*image.size)
+        lossy = image.format in ("JPEG", "MPO")
+        if image.mode.partition(";")[0] not in _PLAIN_MODES:
+            image = image.convert("RGB")
+        palette = None
+        if image.mode in ("P", "PA"):
+            palette = np.zeros((256, 3), "uint8")
+            colours = np.reshape(image.getpalette("RGB"), (-1, 3))
+            palette[: len(colours)] = colours
+        values = np.atleast_3d(np.asarray(image))
+        if image.mode == "I" and image.format in ("PNG", "PPM"):
+            values = values.astype("uint16")  # All that these formats hold.
+        return Pixels(values, palette, lossy)
+
+
+def _read_tiff(path):
+    try:
+        with tifffile.TiffFile(path) as file:
+            page, series = file.pages[0], file.series[0]
+            if page.photometric > tifffile.PHOTOMETRIC.PALETTE:
+                return _read_with_pillow(path)  # It knows CMYK and the like.
+            if len(file.series) > 1 or series.axes not in ("YX", "YXS", "SYX"):
+                raise ValueError(f"it is a stack of {len(file.pages)} pages")
+            _check_area(page.imagewidth, page.imagelength)
+            values, palette = series.asarray(), page.colormap
+    except ValueError as error:
+        if "imagecodecs" in str(error):  # A compression that Pillow knows.
+            return _read_with_pillow(path)
+        raise
+    if series.axes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    if palette is not None:
+        palette = (palette.T >> 8).astype("uint8")
+    return Pixels(np.atleast_3d(values), palette, False)
+
+
+def _check_area(width, height):
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and height * width > limit:
+        raise ValueError(
+            f"its {width}x{height} pixels are more than {limit}; cut it into "
+            "tiles, or raise `PIL.Image.MAX_IMAGE_PIXELS` if you trust it"
+        )

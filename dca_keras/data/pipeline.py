@@ -1,0 +1,208 @@
+"""Samples into batches, with tf.data."""
+
+import inspect
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dca_keras.data import augmentation
+from dca_keras.data.decoding import resize_image, resize_mask
+from dca_keras.data.records import prepare, read_records
+
+SHUFFLE_BUFFER = 1024  # samples of a set that does not lie in memory
+
+
+def make_dataset(
+    samples,
+    image_size,
+    batch_size,
+    *,
+    shuffle=False,
+    augment=False,
+    seed=0,
+    drop_remainder=False,
+    cache=True,
+    epochs=None,
+    first_step=0,
+    num_parallel_calls=tf.data.AUTOTUNE,
+):
+    """Batches of samples: loaded, resized, kept, shuffled, moved, batched.
+
+    Every epoch shuffles and augments anew, and depends on `samples`, `seed`
+    and its number alone, to the last bit: not on TensorFlow's global seed,
+    on the parallel calls, nor on where a run was stopped and taken up again.
+
+    Args:
+        samples: `Sample`s that all have the same number of channels.
+        image_size: (height, width) that images and masks are resized to.
+        batch_size: Samples in a batch.
+        shuffle: Whether to draw the samples in random order.
+        augment: True moves them as the paper did, see `augment`. A Keras
+            layer (keras-cv's too) or another callable is called with
+            {"images": (height, width, channels), "segmentation_masks":
+            (height, width, 1)} and returns the same; a layer's own
+            random state is set for every sample, and a callable that has an
+            argument `seed` is given an int32 tensor (2,).
+        seed: Of the order and the motions.
+        drop_remainder: Whether to leave out a last batch that is smaller.
+        cache: True keeps the resized samples in memory, False loads them
+            in every epoch, a folder keeps them there, see `prepare`.
+        epochs: A range: one pass goes through these epochs, so that
+            `range(3, 200)` takes a run up again at epoch 3. None: a pass is
+            one epoch, and the next pass the next epoch, from 0.
+        first_step: Batches to leave out of the first of `epochs`.
+        num_parallel_calls: How many samples to work on at once.
+
+    Returns:
+        A tf.data.Dataset of float32 images (batch, height, width, channels)
+        in [0, 1] and int32 masks (batch, height, width, 1). Its length is
+        known.
+
+    Raises:
+        ValueError: If there is no batch to make, or a size is not positive.
+    """
+    _check_arguments(samples, image_size, batch_size, drop_remainder)
+    steps = len(samples) / batch_size
+    steps = int(steps if drop_remainder else np.ceil(steps))
+    _check_start(epochs, first_step, steps)
+    in_order = _store(samples, tuple(image_size), cache, num_parallel_calls)
+    move = _mover(augment, num_parallel_calls)
+    first_epoch = 0 if epochs is None else epochs[0]
+
+    def one_epoch(epoch):
+        # Of this graph; else the global seed would have a say in `shuffle`.
+        tf.compat.v1.set_random_seed(1)
+        seeds = tf.stack([tf.cast(seed, "int64"), epoch])
+        is_first = tf.cast(epoch == first_epoch, "int64")
+        pairs = in_order(seeds if shuffle else None).enumerate()
+        pairs = pairs.skip(is_first * first_step * batch_size)
+        pairs = move(pairs, seeds)
+        return pairs.batch(batch_size, drop_remainder=drop_remainder)
+
+    passes = 1 if epochs is None else len(epochs)
+    length = tf.data.experimental.assert_cardinality(
+        passes * steps - first_step
+    )
+    options = tf.data.Options()
+    # By batch, so that all workers go through the same epochs.
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    dataset = _epoch_numbers(epochs).flat_map(one_epoch).apply(length)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _epoch_numbers(epochs):
+    if epochs is not None:
+        return tf.data.Dataset.from_tensor_slices(np.int64(epochs))
+    passes = itertools.count()
+    return tf.data.Dataset.from_tensors(0).map(
+        lambda _: tf.ensure_shape(
+            tf.numpy_function(lambda: np.int64(next(passes)), [], "int64"), ()
+        )
+    )
+
+
+def _store(samples, size, cache, calls):
+    """A function of the epoch's seeds, or None, to the pairs in its order."""
+    if cache is True:
+        pairs = _load(samples, size, calls)(tf.data.Dataset.range(len(samples)))
+        pairs = pairs.cache()
+        return lambda seeds: _shuffle(pairs, seeds, len(samples))
+    if cache is False:
+        indices = tf.data.Dataset.range(len(samples))
+        load = _load(samples, size, calls)
+        return lambda seeds: load(_shuffle(indices, seeds, len(samples)))
+    shards = prepare(samples, size, cache)
+    shape = (*size, _channels(samples))
+    return lambda seeds: _shuffle(
+        read_records(shards, shape, seeds, calls), seeds, SHUFFLE_BUFFER
+    )
+
+
+def _shuffle(dataset, seeds, buffer):
+    if seeds is None:
+        return dataset
+    seed = tf.random.stateless_uniform((), seeds, 0, 2**31 - 1, "int64")
+    return dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+
+
+def _channels(samples):
+    return samples[0].load()[0].shape[-1]
+
+
+def _load(samples, size, calls):
+    channels = _channels(samples)
+
+    def load(index):
+        image, mask = samples[index].load()
+        return resize_image(image, size), resize_mask(mask, size)
+
+    def load_tensors(index):
+        image, mask = tf.numpy_function(load, [index], ["float32", "int32"])
+        return (
+            tf.ensure_shape(image, (*size, channels)),
+            tf.ensure_shape(mask, (*size, 1)),
+        )
+
+    return lambda indices: indices.map(load_tensors, num_parallel_calls=calls)
+
+
+def _mover(augment, calls):
+    """A function that augments pairs, each numbered within its epoch."""
+    if augment is False:
+        return lambda pairs, seeds: pairs.map(lambda _, pair: pair)
+    if augment is True:
+        motion = augmentation.augment
+    elif isinstance(augment, keras.Layer):
+        motion = augmentation.with_layer(augment)
+        calls = None  # One after another, for they share a random state.
+    elif "seed" in inspect.signature(augment).parameters:
+        motion = augmentation.with_callable(augment)
+    else:
+        motion = augmentation.with_callable(lambda pair, seed: augment(pair))
+        calls = None
+
+    def move(pairs, seeds):
+        fold_in = tf.random.experimental.stateless_fold_in
+        return pairs.map(
+            lambda position, pair: motion(*pair, fold_in(seeds, position)),
+            num_parallel_calls=calls,
+        )
+
+    return move
+
+
+def _check_start(epochs, first_step, steps):
+    if epochs is None:
+        if first_step:
+            raise ValueError("`first_step` needs `epochs`, a range.")
+    elif not len(epochs):
+        raise ValueError(f"`epochs` is empty. Received: {epochs!r}")
+    if not 0 <= first_step < steps:
+        raise ValueError(
+            f"`first_step` must be from 0 to {steps - 1}, the last batch of "
+            f"an epoch. Received: {first_step}"
+        )
+
+
+def _check_arguments(samples, image_size, batch_size, drop_remainder):
+    if not samples:
+        raise ValueError("`samples` is empty. Pass at least one sample.")
+    sizes = np.ravel(image_size)
+    if sizes.size != 2 or not all(side >= 1 for side in sizes):
+        raise ValueError(
+            "`image_size` must be a positive (height, width). Received: "
+            f"{image_size!r}"
+        )
+    if batch_size < 1:
+        raise ValueError(
+            f"`batch_size` must be 1 or more. Received: {batch_size}"
+        )
+    if drop_remainder and len(samples) < batch_size:
+        raise ValueError(
+            f"`drop_remainder` leaves no batch: {len(samples)} samples are "
+            f"fewer than `batch_size` {batch_size}. Lower `batch_size`."
+        )

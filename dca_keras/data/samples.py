@@ -1,0 +1,148 @@
+"""What a reader hands out: samples in three parts, loaded when wanted."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+PROTOCOLS = ("held_out", "paper")
+VALIDATION_SHARE = 0.15
+SHOWN_ERRORS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One image and its mask, not yet in memory.
+
+    Attributes:
+        name: Unique in the data set.
+        case: The patient or slide that it comes from. All samples of a case
+            belong to one part.
+        load: Returns the image, float32 (height, width, channels) in [0, 1],
+            and the mask, int32 (height, width, 1), at their original size.
+            Raises a ValueError that names the file and what to do.
+        files: The paths it is read from, the image's first.
+        spacing: Millimetres from pixel to pixel, (height, width), or (depth,
+            height, width) for a slice of a volume; None if not known.
+    """
+
+    name: str
+    case: str
+    load: Callable[[], tuple[np.ndarray, np.ndarray]]
+    files: tuple[Path, ...] = ()
+    spacing: tuple[float, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set.
+
+    Attributes:
+        train: To fit to.
+        val: To choose the epoch by.
+        test: To report on, and for nothing else.
+        protocol: One of `PROTOCOLS`, to be written beside every score.
+            "paper" is the paper's: no part is held out, `val` is the test
+            part itself, so that a score is the best that any epoch reached
+            on it.
+    """
+
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    protocol: str = "held_out"
+
+    def as_in_paper(self):
+        """The same data under the paper's protocol."""
+        return Splits(self.train + self.val, self.test, self.test, "paper")
+
+
+def split_by_case(samples, shares):
+    """Divide samples by their case.
+
+    A hash of the case's name decides, so a case keeps its part whatever the
+    order of the samples and whichever others come or go.
+
+    Args:
+        samples: Samples in any order.
+        shares: What each part gets of all cases, about; sums to 1.
+
+    Returns:
+        A tuple of samples for every share, in the order given.
+    """
+    edges = np.cumsum(shares)[:-1]
+    parts = [[] for _ in shares]
+    for sample in samples:
+        parts[np.searchsorted(edges, _hash(sample.case), "right")].append(
+            sample
+        )
+    return tuple(map(tuple, parts))
+
+
+def cut_validation(samples):
+    """Divide a training part by case: about 85 % stay, 15 % validate."""
+    return split_by_case(samples, (1 - VALIDATION_SHARE, VALIDATION_SHARE))
+
+
+def check_samples(
+    samples, on_checked=None, *, skip_broken=False, allow_empty=True
+):
+    """Load every sample once, to find the broken ones before they hurt.
+
+    Args:
+        samples: The samples.
+        on_checked: Called without arguments after each sample.
+        skip_broken: Whether to go on without the broken ones.
+        allow_empty: Whether a mask may be without foreground.
+
+    Returns:
+        The samples that can be used, and a message for each that can't.
+
+    Raises:
+        ValueError: If any can't be used and `skip_broken` is not set, or
+            none can: one error that lists them.
+    """
+    good, errors = [], []
+    check = functools.partial(_fault, allow_empty=allow_empty)
+    with ThreadPoolExecutor() as pool:
+        for sample, fault in zip(
+            samples, pool.map(check, samples), strict=True
+        ):
+            if fault is None:
+                good.append(sample)
+            else:
+                errors.append(fault)
+            if on_checked is not None:
+                on_checked()
+    if errors and not (skip_broken and good):
+        hidden = len(errors) - SHOWN_ERRORS
+        lines = errors[:SHOWN_ERRORS] + [f"and {hidden} more"] * (hidden > 0)
+        raise ValueError(
+            f"{len(errors)} of {len(samples)} samples can't be used:\n- "
+            + "\n- ".join(lines)
+        )
+    return tuple(good), errors
+
+
+def _fault(sample, allow_empty):
+    try:
+        _, mask = sample.load()
+    except ValueError as error:
+        return str(error)
+    if allow_empty or mask.any():
+        return None
+    place = sample.files[-1] if sample.files else sample.name
+    return (
+        f"{place} has an empty mask ({sample.name}). Draw what it shows, or "
+        "take the pair out."
+    )
+
+
+def _hash(case):
+    """A number in [0, 1) that depends on the name alone."""
+    digest = hashlib.sha256(case.encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

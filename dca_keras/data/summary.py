@@ -1,0 +1,103 @@
+"""What a reader found, in numbers and in a picture."""
+
+import collections
+
+import numpy as np
+from PIL import Image
+
+from dca_keras._files import replace_file
+from dca_keras.data.decoding import resize_image, resize_mask
+
+# Of the classes from 1 in a contact sheet, over and over.
+COLOURS = np.array(
+    [
+        *([230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200]),
+        *([245, 130, 48], [145, 30, 180], [70, 240, 240], [240, 50, 230]),
+    ],
+    "float32",
+)
+GAP = 4  # pixels
+
+
+def summarize(samples):
+    """Counts, sizes and class shares of samples; all of them are loaded.
+
+    Args:
+        samples: `Sample`s that can be loaded, see `check_samples`.
+
+    Returns:
+        A dictionary that JSON can hold: `images` and `cases`, their numbers;
+        `channels`; `sizes`, how many images are of each "HEIGHTxWIDTH", the
+        most frequent first; `class_shares`, the share of all pixels that
+        each class has, by its index; `empty_masks`, how many have no
+        foreground.
+    """
+    sizes, pixels = collections.Counter(), collections.Counter()
+    channels, empty = set(), 0
+    for sample in samples:
+        image, mask = sample.load()
+        height, width, depth = image.shape
+        sizes[f"{height}x{width}"] += 1
+        channels.add(depth)
+        classes, counts = np.unique(mask, return_counts=True)
+        pixels.update(dict(zip(classes.tolist(), counts.tolist(), strict=True)))
+        empty += not mask.any()
+    total = sum(pixels.values())
+    return {
+        "images": len(samples),
+        "cases": len({sample.case for sample in samples}),
+        "channels": sorted(channels),
+        "sizes": dict(sizes.most_common()),
+        "class_shares": {
+            str(index): pixels[index] / total for index in sorted(pixels)
+        },
+        "empty_masks": empty,
+    }
+
+
+def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
+    """Draw images beside their outlines, evenly chosen, into a PNG file.
+
+    Args:
+        samples: `Sample`s; at least one.
+        path: The file to write.
+        count: How many to draw at most.
+        columns: Pictures in a row.
+        side: Height and width of a picture in pixels.
+
+    Raises:
+        ValueError: If there is no sample, or the file can't be written.
+    """
+    if not samples:
+        raise ValueError("`samples` is empty. Pass at least one sample.")
+    count = min(count, len(samples))
+    chosen = np.linspace(0, len(samples) - 1, count).astype(int)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    cell = side + GAP
+    sheet = np.full((rows * cell + GAP, columns * cell + GAP, 3), 255, "uint8")
+    for place, index in enumerate(chosen):
+        row, column = divmod(place, columns)
+        top, left = row * cell + GAP, column * cell + GAP
+        sheet[top : top + side, left : left + side] = _draw(
+            samples[index], side
+        )
+    with replace_file(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
+
+
+def _draw(sample, side):
+    """An image with its classes' outlines, uint8 (side, side, 3)."""
+    image, mask = sample.load()
+    image = resize_image(image, (side, side)) * 255
+    mask = resize_mask(mask, (side, side))[..., 0]
+    padded = np.pad(mask, 1, mode="edge")
+    neighbours = (
+        padded[:-2, 1:-1],
+        padded[2:, 1:-1],
+        padded[1:-1, :-2],
+        padded[1:-1, 2:],
+    )
+    edge = (mask > 0) & np.any([mask != n for n in neighbours], axis=0)
+    colours = COLOURS[(mask - 1) % len(COLOURS)]
+    return np.where(edge[..., None], colours, image).astype("uint8")
