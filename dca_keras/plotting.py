@@ -1,0 +1,169 @@
+"""Pictures of predicted masks.
+
+Drawn on matplotlib's `Figure` directly: pyplot's global state, and with it the
+user's own figures and backend, stay as they are.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from dca_keras._files import replace_file
+
+# Paul Tol's "muted" scheme for the classes and Okabe and Ito's colours for the
+# errors: told apart with any kind of colour vision.
+_CLASS_COLOURS = """#88ccee #cc6677 #ddcc77 #117733 #aa4499 #44aa99 #999933
+    #882255 #332288""".split()
+_ERROR_COLOURS = {
+    "true positive": "#e6e6e6",
+    "false positive": "#d55e00",
+    "false negative": "#56b4e9",
+    "wrong class": "#f0e442",
+}
+# What is shown of the images sorted from best to worst; where images are few,
+# the earlier lines win.
+_POSITIONS = {
+    "best": 0.0,
+    "worst": 1.0,
+    "median": 0.5,
+    "upper quartile": 0.25,
+    "lower quartile": 0.75,
+    "worst tenth": 0.9,
+}
+
+
+class Case(NamedTuple):
+    """One row of the picture.
+
+    Args:
+        label: What stands beside the row, for instance its name and score.
+        image: `(height, width, channels)`, floats in [0, 1].
+        truth: `(height, width)`, class indices; {0, 1} for one class.
+        prediction: As `truth`.
+    """
+
+    label: str
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+def pick_cases(scores):
+    """Chooses the images that show how good and how bad a model is.
+
+    Args:
+        scores: One score an image, higher is better.
+
+    Returns:
+        A list of `(label, index)` from best to worst: at most six, less where
+        images are few. No index occurs twice.
+    """
+    order = np.argsort(-np.asarray(scores), kind="stable").tolist()
+    picked = {}
+    for label, position in _POSITIONS.items():
+        picked.setdefault(order[round(position * (len(order) - 1))], label)
+    return [(picked[index], index) for index in order if index in picked]
+
+
+def save_predictions(path, cases, title=""):
+    """Draws image, truth, prediction and errors of every case as a PNG.
+
+    Args:
+        path: File to write.
+        cases: A list of `Case`, from top to bottom.
+        title: Line above the picture.
+    """
+    figure = Figure(figsize=(7.2, 1.72 * len(cases) + 0.8), dpi=120)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    axes = figure.subplots(len(cases), 4, squeeze=False)
+    classes = int(max(np.max([c.truth, c.prediction]) for c in cases))
+    mask_colours = _CLASS_COLOURS if classes > 1 else ["#ffffff"]
+    for row, case in zip(axes, cases, strict=True):
+        errors = _error_map(case.truth, case.prediction)
+        row[0].imshow(_to_rgb(case.image))
+        row[1].imshow(_paint(case.truth, mask_colours))
+        row[2].imshow(_paint(case.prediction, mask_colours))
+        row[3].imshow(_paint(errors, list(_ERROR_COLOURS.values())))
+        row[0].set_ylabel(case.label, fontsize=8)
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+    headings = ("image", "truth", "prediction", "errors")
+    for axis, heading in zip(axes[0], headings, strict=True):
+        axis.set_title(heading, fontsize=9)
+    figure.legend(
+        handles=_legend(classes),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
+    figure.suptitle(title, fontsize=10)
+    with replace_file(path) as temporary:
+        figure.savefig(temporary)
+
+
+def draw_overlay(image, mask, opacity=0.35):
+    """Tints what a mask covers in an image and draws its outline.
+
+    Args:
+        image: `(height, width, channels)`, floats in [0, 1].
+        mask: `(height, width)`, class indices; {0, 1} for one class.
+        opacity: Of the tint, between 0 and 1.
+
+    Returns:
+        `(height, width, 3)`, uint8.
+    """
+    image = _to_rgb(image)
+    colours = _paint(mask, _CLASS_COLOURS)
+    tint = np.where(_outline(mask), 1.0, opacity * (mask > 0))[..., None]
+    return np.rint(255 * (image * (1 - tint) + colours * tint)).astype("uint8")
+
+
+def _legend(classes):
+    if classes <= 1:
+        entries = list(_ERROR_COLOURS.items())[:3]
+    else:
+        colours = itertools.cycle(_CLASS_COLOURS)
+        names = [f"class {index + 1}" for index in range(classes)]
+        entries = [*_ERROR_COLOURS.items(), *zip(names, colours, strict=False)]
+    return [
+        Patch(facecolor=colour, edgecolor="0.6", label=name)
+        for name, colour in entries
+    ]
+
+
+def _to_rgb(image):
+    if image.shape[-1] != 3:
+        image = np.repeat(image[..., :1], 3, axis=-1)
+    return np.clip(image, 0, 1)
+
+
+def _paint(indices, colours):
+    """Colours class indices; 0 is black, more classes than colours repeat."""
+    table = np.array([to_rgb(colour) for colour in colours], "float32")
+    painted = table[(indices - 1) % len(table)]
+    return np.where(indices[..., None] > 0, painted, 0.0)
+
+
+def _error_map(truth, prediction):
+    """Where `_ERROR_COLOURS` apply, counted from 1."""
+    found, there = prediction > 0, truth > 0
+    return np.select(
+        [found & there & (prediction == truth), found & ~there, there & ~found],
+        [1, 2, 3],
+        default=np.where(found & there, 4, 0),
+    )
+
+
+def _outline(mask):
+    """Pixels of the mask with a neighbour of another class."""
+    padded = np.pad(mask, 1, mode="edge")
+    neighbours = (
+        padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]
+    )  # fmt: skip
+    return (mask > 0) & np.any([n != mask for n in neighbours], axis=0)

@@ -1,0 +1,23 @@
+"""Trains one model. Edit the recipe, then: python scripts/train.py
+
+As it stands it takes about two minutes on two CPU cores and ends with a Dice
+of about 0.9. Every name that `make_recipe` takes is explained in
+`dca_keras/recipes.py`; `dca-keras train --help` does the same from the shell.
+"""
+
+from pathlib import Path
+
+from dca_keras.recipes import make_recipe
+from dca_keras.training import train
+
+recipe = make_recipe(
+    model="unet",  # vnet, r2_unet, resunet_plus_plus, double_unet, …
+    data="synthetic",  # or "image_folder", with data_dir="my/images"
+    dca=True,  # False is the plain baseline
+    seed=0,
+)
+output = Path("runs", recipe.run_name())
+
+if __name__ == "__main__":
+    scores = train(recipe, output)
+    print(f"Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}: {output}")

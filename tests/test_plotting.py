@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dca_keras import plotting
+from dca_keras.plotting import Case, draw_overlay, pick_cases, save_predictions
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_picks_the_best_the_median_and_the_worst(count):
+    scores = np.random.default_rng(count).permutation(count) / count
+    picked = pick_cases(scores)
+    labels, indices = zip(*picked, strict=True)
+    assert len(set(indices)) == len(indices) <= 6
+    assert len(indices) >= min(count, 5)
+    assert sorted(scores[list(indices)])[::-1] == list(scores[list(indices)])
+    by_label = dict(picked)
+    assert scores[by_label["best"]] == scores.max()
+    if count > 1:
+        assert scores[by_label["worst"]] == scores.min()
+    if count > 2 and count % 2:
+        assert scores[by_label["median"]] == np.median(scores)
+
+
+@pytest.mark.parametrize("channels, classes", [(1, 1), (3, 1), (3, 12)])
+def test_draws_a_picture(tmp_path, channels, classes):
+    rng = np.random.default_rng(0)
+    cases = [
+        Case(
+            label=f"case {height}",
+            image=rng.random((height, 32, channels), "float32"),
+            truth=rng.integers(0, classes + 1, (height, 32)),
+            prediction=rng.integers(0, classes + 1, (height, 32)),
+        )
+        for height in (24, 40)
+    ]
+    save_predictions(tmp_path / "new" / "p.png", cases, title="Two cases")
+    with Image.open(tmp_path / "new" / "p.png") as picture:
+        assert picture.size[0] > 500
+        assert np.ptp(np.asarray(picture)) > 200
+
+
+def test_tells_the_errors_apart():
+    truth = np.array([[0, 1, 0, 1, 2]])
+    prediction = np.array([[0, 1, 1, 0, 1]])
+    kinds = ["background", *plotting._ERROR_COLOURS]
+    errors = plotting._error_map(truth, prediction)[0]
+    assert [kinds[error] for error in errors] == [
+        "background",
+        "true positive",
+        "false positive",
+        "false negative",
+        "wrong class",
+    ]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_overlay_tints_the_mask_alone(channels):
+    image = np.full((9, 9, channels), 0.2, "float32")
+    mask = np.zeros((9, 9), "int32")
+    mask[2:7, 2:7] = 1
+    overlay = draw_overlay(image, mask)
+    assert overlay.shape == (9, 9, 3)
+    assert overlay.dtype == "uint8"
+    assert np.all(overlay[mask == 0] == 51)
+    outline, inside = overlay[2, 4], overlay[4, 4]
+    assert tuple(outline) == (0x88, 0xCC, 0xEE)
+    assert np.all((inside > 51) & (inside < outline))

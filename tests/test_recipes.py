@@ -1,0 +1,151 @@
+import dataclasses
+import json
+import tomllib
+from importlib import resources
+
+import pytest
+
+from dca_keras import recipes
+from dca_keras.data import list_datasets
+from dca_keras.recipes import Recipe, make_recipe
+from dca_keras.zoo import list_models
+
+
+def test_the_defaults_are_the_papers():
+    text = resources.files("dca_keras").joinpath("recipes.toml").read_text()
+    assert tomllib.loads(text)["defaults"] == {
+        "dca": True,
+        "image_size": [224, 224],
+        "channels": 3,
+        "num_classes": 1,
+        "epochs": 200,
+        "batch_size": 4,
+        "learning_rate": 1e-4,
+        "augment": True,
+        "seed": 0,
+        "dtype": "float32",
+        "protocol": "held_out",
+    }
+
+
+def test_merges_defaults_dataset_model_and_overrides(tmp_path, monkeypatch):
+    (tmp_path / "recipes.toml").write_text(
+        """
+        [defaults]
+        dca = true
+        image_size = [64, 64]
+        channels = 3
+        num_classes = 1
+        epochs = 1
+        batch_size = 1
+        learning_rate = 1
+        augment = true
+        seed = 0
+        dtype = "float32"
+        protocol = "held_out"
+        [dataset.synthetic]
+        batch_size = 2
+        learning_rate = 2
+        seed = 2
+        [model.vnet]
+        learning_rate = 3
+        seed = 3
+        """
+    )
+    monkeypatch.setattr(recipes.resources, "files", lambda package: tmp_path)
+    recipe = make_recipe("vnet", "synthetic", seed=4, dtype=None)
+    assert recipe.epochs == 1
+    assert recipe.batch_size == 2
+    assert recipe.learning_rate == 3
+    assert recipe.seed == 4
+    assert recipe.dtype == "float32"
+
+
+@pytest.mark.parametrize("model", list_models())
+def test_every_model_can_be_built_small(model):
+    recipe = make_recipe(model, "synthetic")
+    built = recipe.build_model()
+    assert built.input_shape == (None, *recipe.image_size, 3)
+    assert built.output_shape == (None, *recipe.image_size, 1)
+
+
+@pytest.mark.parametrize("data", list_datasets())
+def test_every_dataset_has_a_recipe(data):
+    assert make_recipe(data=data).data == data
+
+
+def test_a_recipe_survives_json(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = make_recipe(
+        "vnet",
+        "image_folder",
+        data_dir="images",
+        image_size=(64, 96),
+        filters=[4, 8, 16],
+        dca=False,
+    )
+    assert recipe.data_dir == str(tmp_path / "images")
+    assert recipe.image_size == (64, 96)
+    values = json.loads(json.dumps(recipe.to_dict()))
+    assert Recipe.from_dict(values) == recipe
+
+
+BAD_VALUES = [
+    ({"model": "u_net"}, "`model` must be one of 'unet', 'vnet'"),
+    ({"data": "cifar"}, "`data` must be one of .*'synthetic'"),
+    ({"image_size": 0}, "`image_size` must be two positive integers"),
+    ({"image_size": (64, 64, 64)}, "`image_size` must be two positive"),
+    ({"image_size": (64, -64)}, r"Received: \(64, -64\)"),
+    ({"image_size": (64.0, 64.0)}, "`image_size` must be"),
+    ({"filters": ()}, "`filters` must be positive integers"),
+    ({"filters": (4, 0, 8)}, "`filters` must be positive integers"),
+    ({"channels": 0}, "`channels` must be a positive integer"),
+    ({"num_classes": 0}, "`num_classes` must be a positive integer"),
+    ({"epochs": 0}, "`epochs` must be a positive integer. Received: 0"),
+    ({"epochs": True}, "`epochs` must be a positive integer"),
+    ({"batch_size": 2.0}, "`batch_size` must be a positive integer"),
+    ({"learning_rate": 0}, "`learning_rate` must be a positive number"),
+    ({"learning_rate": float("nan")}, "`learning_rate` must be"),
+    ({"learning_rate": "1e-3"}, "`learning_rate` must be"),
+    ({"seed": -1}, "`seed` must be an integer from 0"),
+    ({"protocol": "mine"}, "`protocol` must be one of 'held_out', 'paper'"),
+    ({"dca": "no"}, "`dca` must be true or false"),
+    ({"augment": 1}, "`augment` must be true or false"),
+    ({"dtype": "float16"}, "`dtype` must be one of 'float32', 'mixed_"),
+    ({"epoch": 3}, "A recipe has no 'epoch'. Names: model, data, "),
+]
+
+
+@pytest.mark.parametrize("values, message", BAD_VALUES)
+def test_says_what_is_wrong(values, message):
+    with pytest.raises(ValueError, match=message):
+        make_recipe(**values)
+
+
+def test_says_what_is_missing():
+    values = make_recipe().to_dict()
+    del values["epochs"], values["seed"]
+    with pytest.raises(ValueError, match="lacks epochs, seed"):
+        Recipe.from_dict(values)
+
+
+def test_the_command_names_what_differs():
+    recipe = make_recipe(
+        data="image_folder",
+        data_dir="/somebody/likes/privacy",
+        image_size=(64, 96),
+        filters=(4, 8, 16),
+        dca=False,
+        learning_rate=1e-5,
+    )
+    assert recipe.command() == (
+        "dca-keras train --model unet --data image_folder --data-dir privacy "
+        "--no-dca --image-size 64x96 --filters 4,8,16 --learning-rate 1e-05"
+    )
+
+
+def test_the_run_is_named_after_the_recipe():
+    recipe = make_recipe("vnet", seed=3)
+    assert recipe.run_name() == "vnet-dca-synthetic-seed3"
+    recipe = dataclasses.replace(recipe, dca=False)
+    assert recipe.run_name() == "vnet-synthetic-seed3"
