@@ -1,0 +1,105 @@
+"""Imports go down the house only, and the core needs no TensorFlow."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "dca_keras"
+# A module imports from lower floors, or from its own package, and no other.
+FLOORS = {
+    "_version": 0,
+    "_files": 0,
+    "_overlap": 0,
+    "_reference_names": 0,
+    "config": 0,
+    "layers": 1,
+    "losses": 1,
+    "metrics": 1,
+    "data": 1,
+    "plotting": 1,
+    "blocks": 2,
+    "zoo": 3,
+    "reference": 4,
+    "recipes": 4,
+    "prediction": 5,
+    "evaluation": 6,
+    "training": 7,
+    "cli": 8,
+}
+MAY_USE_TENSORFLOW = {"data"}
+FILES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"
+)
+
+
+def floor_name(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            if node.module == "dca_keras":
+                yield from (f"dca_keras.{alias.name}" for alias in node.names)
+            elif node.module == "dca_keras.zoo":
+                yield from (
+                    f"dca_keras.zoo.{alias.name}" for alias in node.names
+                )
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports_go_down(path):
+    own = floor_name(path)
+    for module in imported(path):
+        if module.startswith("dca_keras."):
+            other = module.split(".")[1]
+            if other in (own, "__version__"):
+                continue
+            assert FLOORS[other] < FLOORS[own], f"{own} imports {module}"
+        if module.split(".")[0] == "tensorflow":
+            assert own in MAY_USE_TENSORFLOW, f"{own} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "zoo").glob("_[a-z]*.py")), ids=lambda p: p.stem
+)
+def test_architectures_do_not_import_one_another(path):
+    parts = {m for m in imported(path) if m.startswith("dca_keras.zoo")}
+    assert parts <= {"dca_keras.zoo._scaffold"}
+
+
+def loaded_by(statement):
+    code = f"import sys; {statement}; print(*sys.modules)"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
+def test_the_package_itself_loads_nothing_heavy():
+    assert not {"keras", "tensorflow", "numpy"} & set(
+        loaded_by("import dca_keras")
+    )
+
+
+def test_the_core_runs_where_there_is_no_tensorflow():
+    code = (
+        "import os, sys; os.environ['KERAS_BACKEND'] = 'torch';"
+        "sys.modules['tensorflow'] = None;"
+        "import dca_keras.losses, dca_keras.metrics, dca_keras.reference;"
+        "from dca_keras.zoo import unet; unet((32, 32, 3), filters=(4, 8, 8))"
+    )
+    pytest.importorskip("torch")
+    subprocess.run([sys.executable, "-c", code], check=True)
