@@ -110,17 +110,19 @@ def _stateless_draws(seeds):
 
 
 def _random_states(layer):
-    """The variables from which a layer and its parts draw."""
+    """The variables from which a layer and its parts draw.
+
+    On Keras's other backends a layer makes those of TensorFlow's anew for
+    each graph, out of reach.
+    """
     states = [
         value.state
         for part in layer._flatten_layers()
         for value in vars(part).values()
         if isinstance(value, keras.random.SeedGenerator | tf.random.Generator)
     ]
-    return [
-        state.value if isinstance(state, keras.Variable) else state
-        for state in states
-    ]
+    states = [s.value if isinstance(s, keras.Variable) else s for s in states]
+    return [state for state in states if isinstance(state, tf.Variable)]
 
 
 def _rotate(tensor, angle, interpolation):

@@ -92,34 +92,39 @@ def _read_csv(path, load):
         raise ValueError(f"{path} can't be read as CSV: {error}.") from error
     samples, parts = [], {}
     for line, row in enumerate(rows, 2):
-        if not (row.get("image") and row.get("mask")):
-            raise ValueError(
-                f"{path}, line {line}, names no image and mask. The first "
-                "line should be `image,mask`, with `case` and `split` after "
-                "them where they are known."
-            )
-        name = row["image"]
-        part = row.get("split") or None
-        if part not in (None, *PARTS):
-            raise ValueError(
-                f"{path}, line {line}: `split` must be one of {PARTS}. "
-                f"Received: {part!r}"
-            )
-        files = path.parent / name, path.parent / row["mask"]
-        case = row.get("case") or name
-        sample = Sample(name, case, functools.partial(load, *files), files)
+        sample, part = _read_row(path, line, row, load)
         samples.append(sample)
         parts.setdefault(part, []).append(sample)
-    _check_unique(path, [sample.name for sample in samples])
+    _check_unique(path, samples)
     if None not in parts:
         _check_cases(path, parts)
-        return _with_validation({part: parts.get(part, ()) for part in parts})
+        return _with_validation(parts)
     if len(parts) > 1:
         raise ValueError(
             f"{path} gives `split` on some lines and not on others. Give it "
             "on all, or on none."
         )
     return Splits(*split_by_case(samples, SHARES))
+
+
+def _read_row(path, line, row, load):
+    """The sample of a CSV's line, and its part if that is given."""
+    if not (row.get("image") and row.get("mask")):
+        raise ValueError(
+            f"{path}, line {line}, names no image and mask. The first line "
+            "should be `image,mask`, with `case` and `split` after them where "
+            "they are known."
+        )
+    part = row.get("split") or None
+    if part not in (None, *PARTS):
+        raise ValueError(
+            f"{path}, line {line}: `split` must be one of {PARTS}. "
+            f"Received: {part!r}"
+        )
+    name = row["image"]
+    files = path.parent / name, path.parent / row["mask"]
+    pair = functools.partial(load, *files)
+    return Sample(name, row.get("case") or name, pair, files), part
 
 
 def _with_validation(parts):
@@ -180,8 +185,8 @@ def _check_pairs(folder, kind, partner, alone):
         )
 
 
-def _check_unique(path, names):
-    counts = collections.Counter(names)
+def _check_unique(path, samples):
+    counts = collections.Counter(sample.name for sample in samples)
     if twice := sorted(name for name in counts if counts[name] > 1):
         raise ValueError(f"{path} names images twice: {shorten(twice)}.")
 

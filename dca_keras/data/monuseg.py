@@ -1,7 +1,7 @@
 """MoNuSeg 2018: nuclei in histology of seven organs."""
 
 import functools
-import os
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -85,20 +85,13 @@ def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
     root = find_folder(data_dir, holds, LAYOUT, need=any)
     if (root / "train_images").is_dir():
         load = load_binary_pair
-        train, test = (
-            _take_pairs(root, f"{part}_images", f"{part}_masks", "png", *rest)
-            for part, *rest in (
-                ("train", TRAIN, partial),
-                ("test", TEST, partial),
-            )
-        )
+        train_files = root, "train_images", "train_masks", ".png"
+        test_files = root, "test_images", "test_masks", ".png"
     else:
         load = _load_outlines
         test_root = find_folder(data_dir, ["*.tif", "*.xml"], TEST_LAYOUT)
-        train = _take_pairs(
-            root, "Tissue Images", "Annotations", "xml", TRAIN, partial
-        )
-        test = _take_pairs(test_root, "", "", "xml", TEST, partial)
+        train_files = root, "Tissue Images", "Annotations", ".xml"
+        test_files = test_root, "", "", ".xml"
     train, test = (
         tuple(
             Sample(
@@ -107,14 +100,14 @@ def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
                 functools.partial(load, *paths, channels),
                 files=paths,
             )
-            for name, paths in files.items()
+            for name, paths in _take_pairs(*place, slides, partial).items()
         )
-        for files in (train, test)
+        for place, slides in ((train_files, TRAIN), (test_files, TEST))
     )
     return Splits(*cut_validation(train), test)
 
 
-def _take_pairs(root, images, masks, suffix, slides, partial):
+def _take_pairs(root, images, masks, mask_suffix, slides, partial):
     """The files of the known slides, and of any others that are there."""
     found = {
         path.stem: path.suffix
@@ -125,8 +118,8 @@ def _take_pairs(root, images, masks, suffix, slides, partial):
     names = sorted({f"TCGA-{slide}" for slide in slides} | found.keys())
     wanted = {
         name: (
-            os.path.join(images, name + found.get(name, usual)),
-            os.path.join(masks, f"{name}.{suffix}"),
+            Path(images, name + found.get(name, usual)),
+            Path(masks, name + mask_suffix),
         )
         for name in names
     }

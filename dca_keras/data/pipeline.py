@@ -42,9 +42,10 @@ def make_dataset(
         augment: True moves them as the paper did, see `augment`. A Keras
             layer (keras-cv's too) or another callable is called with
             {"images": (height, width, channels), "segmentation_masks":
-            (height, width, 1)} and returns the same; a layer's own
-            random state is set for every sample, and a callable that has an
-            argument `seed` is given an int32 tensor (2,).
+            (height, width, 1)} and returns the same. A layer's random state
+            is set for every sample (under Keras's TensorFlow backend; under
+            the others it starts from the layer's own seed), and a callable
+            that has an argument `seed` is given an integer tensor (2,).
         seed: Of the order and the motions.
         drop_remainder: Whether to leave out a last batch that is smaller.
         cache: True keeps the resized samples in memory, False loads them

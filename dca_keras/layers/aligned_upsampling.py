@@ -47,8 +47,10 @@ class AlignedUpsampling(keras.layers.Layer):
     def _weights(self, side):
         """Interpolation weights, `(side * size, side)`, rows sum to one."""
         longer = side * self.size
+        # Sides may be symbolic in a graph, so they are cast like tensors.
         places = ops.arange(longer, dtype="float32")
-        places = places * ((side - 1) / (longer - 1))
+        places = places * ops.cast(side - 1, "float32")
+        places = places / ops.cast(longer - 1, "float32")
         grid = ops.arange(side, dtype="float32")
         distance = ops.abs(ops.expand_dims(places, 1) - grid)
         return ops.cast(ops.relu(1 - distance), self.compute_dtype)

@@ -60,6 +60,7 @@ def check_any_size(builder, dca):
     x = images((96, 160), batch=1)
     np.testing.assert_allclose(predict(free, x), predict(fixed, x), atol=1e-5)
     assert predict(free, images((48, 16))).shape == (2, 48, 16, 1)
+    check_graph(free, x)
 
 
 def check_volumes(builder, dca):
@@ -72,6 +73,18 @@ def check_volumes(builder, dca):
     y = predict(model, x)
     assert y.shape == (1, *sides, 2)
     np.testing.assert_allclose(predict(free, x), y, atol=1e-5)
+    check_graph(free, x)
+
+
+def check_graph(model, x):
+    """A TensorFlow graph whose sides are unknown until it runs."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    unknown = tf.TensorSpec((None,) * (x.ndim - 1) + (x.shape[-1],))
+    graph = tf.function(model, input_signature=[unknown])
+    np.testing.assert_allclose(graph(x), predict(model, x), atol=1e-6)
 
 
 def check_every_weight_learns(builder, dca, dimensions=2):
