@@ -27,7 +27,7 @@ class _Reporter(TyperGroup):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             if ctx.params["debug"] or isinstance(error, BrokenPipeError):
                 raise
             _print_error(error)
@@ -93,6 +93,15 @@ def train(
         str, typer.Option(help="Dataset, such as synthetic or image_folder.")
     ] = "synthetic",
     data_dir: DataDir = None,
+    partial: _optional(
+        bool, "Be content with a part of an archive.", "--partial"
+    ) = None,
+    skip_broken: _optional(
+        bool, "Go on without images that can't be used.", "--skip-broken"
+    ) = None,
+    cache: _optional(
+        str, "Keep resized images in memory, none or a folder."
+    ) = None,
     protocol: _optional(
         str, "held_out, or paper: the best epoch by the test part."
     ) = None,
@@ -127,14 +136,16 @@ def train(
     from dca_keras.recipes import make_recipe
     from dca_keras.training import train as train_recipe
 
-    sides = _integers("--image-size", image_size, "x")
     recipe = make_recipe(
         model,
         data,
         data_dir=data_dir,
+        partial=partial,
+        skip_broken=skip_broken,
+        cache=cache,
         protocol=protocol,
         dca=dca,
-        image_size=sides * 2 if sides and len(sides) == 1 else sides,
+        image_size=_sides(image_size),
         filters=_integers("--filters", filters, ","),
         epochs=epochs,
         batch_size=batch_size,
@@ -199,6 +210,103 @@ def predict(
 
 
 @app.command()
+def data(
+    data_dir: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    data: Annotated[
+        str, typer.Option(help="Dataset, such as glas or image_folder.")
+    ] = "image_folder",
+    channels: _optional(int, "3 for colour, 1 for grey.") = None,
+    num_classes: _optional(
+        int, "1, or the number of classes with the background."
+    ) = None,
+    partial: Annotated[
+        bool, typer.Option(help="Be content with a part of an archive.")
+    ] = False,
+    sheet: Annotated[Path, typer.Option(help="The picture to write.")] = Path(
+        "contact_sheet.png"
+    ),
+):
+    """Show what is in a dataset: counts, sizes, classes and a picture."""
+    from dca_keras.data import (
+        check_samples,
+        read_dataset,
+        save_contact_sheet,
+        summarize,
+    )
+
+    own = {"partial": True} if partial else {}
+    splits = read_dataset(
+        data, data_dir, channels=channels, num_classes=num_classes, **own
+    )
+    table = Table("part", box=None)
+    for heading in ("images", "cases", "sizes", "class shares", "empty masks"):
+        table.add_column(heading, justify="right")
+    shown, broken = [], []
+    for part in ("train", "val", "test"):
+        samples, errors = check_samples(getattr(splits, part), skip_broken=True)
+        found = summarize(samples)
+        sizes = [f"{size}: {count}" for size, count in found["sizes"].items()]
+        shares = found["class_shares"].items()
+        table.add_row(
+            part,
+            str(found["images"]),
+            str(found["cases"]),
+            "\n".join(sizes[:3] + ["…"] * (len(sizes) > 3)),
+            "\n".join(f"{index}: {share:.1%}" for index, share in shares),
+            str(found["empty_masks"]),
+        )
+        shown += samples
+        broken += errors
+    out.print(table)
+    save_contact_sheet(shown, sheet)
+    _print_line(f"  {sheet}")
+    for message in broken:
+        _print_error(message)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prepare(
+    output: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    data: Annotated[
+        str, typer.Option(help="Dataset, such as glas or image_folder.")
+    ] = "image_folder",
+    data_dir: DataDir = None,
+    image_size: _optional(str, "256, or 192x256: height x width.") = None,
+    channels: _optional(int, "3 for colour, 1 for grey.") = None,
+    num_classes: _optional(
+        int, "1, or the number of classes with the background."
+    ) = None,
+    partial: _optional(
+        bool, "Be content with a part of an archive.", "--partial"
+    ) = None,
+):
+    """Write resized images once, for a dataset that memory can't hold.
+
+    `dca-keras train --cache OUTPUT` with the same options trains from there.
+    Taken up again after a stop, it writes only what is missing.
+    """
+    from dca_keras.data import prepare as prepare_samples
+    from dca_keras.recipes import make_recipe
+
+    recipe = make_recipe(
+        data=data,
+        data_dir=data_dir,
+        image_size=_sides(image_size),
+        channels=channels,
+        num_classes=num_classes,
+        partial=partial,
+        cache=output,
+    )
+    splits = recipe.read_dataset()
+    for part in ("train", "val"):
+        folder, samples = recipe.cache_of(part), getattr(splits, part)
+        shards = prepare_samples(samples, recipe.image_size, folder)
+        _print_line(f"  {folder}: {len(samples)} images, {len(shards)} shards")
+
+
+@app.command()
 def models():
     """List the architectures and their numbers of parameters."""
     from dca_keras.layers import DualCrossAttention
@@ -222,6 +330,11 @@ def models():
 
 def _count_parameters(model):
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def _sides(text):
+    sides = _integers("--image-size", text, "x")
+    return sides * 2 if sides and len(sides) == 1 else sides
 
 
 def _integers(option, text, separator):

@@ -12,12 +12,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from dca_keras._drawing import CLASS_COLOURS, outline
 from dca_keras._files import replace_file
 
-# Paul Tol's "muted" scheme for the classes and Okabe and Ito's colours for the
-# errors: told apart with any kind of colour vision.
-_CLASS_COLOURS = """#88ccee #cc6677 #ddcc77 #117733 #aa4499 #44aa99 #999933
-    #882255 #332288""".split()
+# Okabe and Ito's colours, told apart with any kind of colour vision.
 _ERROR_COLOURS = {
     "true positive": "#e6e6e6",
     "false positive": "#d55e00",
@@ -81,7 +79,7 @@ def save_predictions(path, cases, title=""):
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
     axes = figure.subplots(len(cases), 4, squeeze=False)
     classes = int(max(np.max([c.truth, c.prediction]) for c in cases))
-    mask_colours = _CLASS_COLOURS if classes > 1 else ["#ffffff"]
+    mask_colours = CLASS_COLOURS if classes > 1 else ["#ffffff"]
     for row, case in zip(axes, cases, strict=True):
         errors = _error_map(case.truth, case.prediction)
         row[0].imshow(_to_rgb(case.image))
@@ -119,8 +117,8 @@ def draw_overlay(image, mask, opacity=0.35):
         `(height, width, 3)`, uint8.
     """
     image = _to_rgb(image)
-    colours = _paint(mask, _CLASS_COLOURS)
-    tint = np.where(_outline(mask), 1.0, opacity * (mask > 0))[..., None]
+    colours = _paint(mask, CLASS_COLOURS)
+    tint = np.where(outline(mask), 1.0, opacity * (mask > 0))[..., None]
     return np.rint(255 * (image * (1 - tint) + colours * tint)).astype("uint8")
 
 
@@ -128,7 +126,7 @@ def _legend(classes):
     if classes <= 1:
         entries = list(_ERROR_COLOURS.items())[:3]
     else:
-        colours = itertools.cycle(_CLASS_COLOURS)
+        colours = itertools.cycle(CLASS_COLOURS)
         names = [f"class {index + 1}" for index in range(classes)]
         entries = [*_ERROR_COLOURS.items(), *zip(names, colours, strict=False)]
     return [
@@ -158,12 +156,3 @@ def _error_map(truth, prediction):
         [1, 2, 3],
         default=np.where(found & there, 4, 0),
     )
-
-
-def _outline(mask):
-    """Pixels of the mask with a neighbour of another class."""
-    padded = np.pad(mask, 1, mode="edge")
-    neighbours = (
-        padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]
-    )  # fmt: skip
-    return (mask > 0) & np.any([n != mask for n in neighbours], axis=0)

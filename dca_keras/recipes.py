@@ -27,6 +27,13 @@ class Recipe:
         data: Name of a dataset, one of `dca_keras.data.list_datasets()`.
         data_dir: The dataset's folder as an absolute path; `None` for a
             dataset that needs none.
+        partial: Whether to be content with an archive of which files are
+            missing, using what is there.
+        skip_broken: Whether to go on without images that can't be used;
+            they are listed.
+        cache: Where resized images are kept: `"memory"`, `"none"` (they are
+            read again in every epoch) or a folder, see
+            `dca_keras.data.prepare`.
         protocol: `"held_out"`, or `"paper"` to choose the best epoch on the
             test part, as the paper did: fit to compare with it, and too high.
         dca: Whether Dual Cross-Attention refines the skip connections.
@@ -50,6 +57,9 @@ class Recipe:
     model: str
     data: str
     data_dir: str | None = None
+    partial: bool = False
+    skip_broken: bool = False
+    cache: str = "memory"
     protocol: str
     dca: bool
     image_size: tuple[int, int]
@@ -68,6 +78,13 @@ class Recipe:
             ("model", _one_of(list_models()), self.model in list_models()),
             ("data", _one_of(list_datasets()), self.data in list_datasets()),
             ("data_dir", "a path", isinstance(self.data_dir, str | None)),
+            ("partial", "true or false", isinstance(self.partial, bool)),
+            (
+                "skip_broken",
+                "true or false",
+                isinstance(self.skip_broken, bool),
+            ),
+            ("cache", "memory, none or a folder", isinstance(self.cache, str)),
             ("protocol", _one_of(PROTOCOLS), self.protocol in PROTOCOLS),
             ("dca", "true or false", isinstance(self.dca, bool)),
             (
@@ -157,6 +174,8 @@ class Recipe:
         Raises:
             ValueError: If it can't be read.
         """
+        # Not every dataset knows what its owners distribute.
+        own = {"partial": True} if self.partial else {}
         return read_dataset(
             self.data,
             data_dir or self.data_dir,
@@ -164,7 +183,13 @@ class Recipe:
             num_classes=self.num_classes,
             seed=self.seed,
             protocol=self.protocol,
+            **own,
         )
+
+    def cache_of(self, part):
+        """What `make_dataset` takes as `cache` for one part of the dataset."""
+        named = {"memory": True, "none": False}
+        return named.get(self.cache, Path(self.cache) / part)
 
     def run_name(self):
         """A name for the run's folder, such as `unet-dca-synthetic-seed0`."""
@@ -174,7 +199,8 @@ class Recipe:
     def command(self):
         """The command line that trains this recipe again.
 
-        Options that `recipes.toml` implies are left out. Of `data_dir` only
+        Options that `recipes.toml` implies are left out, and the cache,
+        which changes no result. Of `data_dir` only
         the last folder is named, so that a published command tells nothing
         about somebody's disk.
         """
@@ -183,10 +209,10 @@ class Recipe:
         base = make_recipe(self.model, self.data).to_dict()
         for name, value in self.to_dict().items():
             option = "--" + name.replace("_", "-")
-            if value is None or value == base[name]:
+            if value is None or value == base[name] or name == "cache":
                 continue
             elif isinstance(value, bool):
-                words.append(option if value else f"--no-{name}")
+                words.append(option if value else option.replace("--", "--no-"))
             elif name == "data_dir":
                 words += [option, Path(value).name]
             elif name == "image_size":
@@ -221,10 +247,9 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     values |= {k: v for k, v in overrides.items() if v is not None}
     if isinstance(values["image_size"], int):
         values["image_size"] = [values["image_size"]] * 2
-    if values.get("data_dir") is not None:
-        values["data_dir"] = str(
-            Path(values["data_dir"]).expanduser().absolute()
-        )
+    for name in ("data_dir", "cache"):
+        if values.get(name) not in (None, "memory", "none"):
+            values[name] = str(Path(values[name]).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)
 
 

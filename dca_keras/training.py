@@ -1,6 +1,7 @@
 """Training: from a recipe to a folder with a model and its scores."""
 
 import csv
+import dataclasses
 import time
 from pathlib import Path
 
@@ -65,8 +66,7 @@ def train(recipe, output, *, overwrite=False, console=None):
     keras.utils.set_random_seed(recipe.seed)
     # The model before the data: its faults are found at once.
     model = recipe.build_model()
-    splits = recipe.read_dataset()
-    _check_splits(splits, console)
+    splits = _usable(recipe.read_dataset(), recipe.skip_broken, console)
     for path in _run_files(output):
         path.unlink()
     write_json(
@@ -100,8 +100,14 @@ def _fit(model, recipe, splits, output, console):
         shuffle=True,
         augment=recipe.augment,
         seed=recipe.seed,
+        cache=recipe.cache_of("train"),
     )
-    val_data = make_dataset(splits.val, recipe.image_size, recipe.batch_size)
+    val_data = make_dataset(
+        splits.val,
+        recipe.image_size,
+        recipe.batch_size,
+        cache=recipe.cache_of("val"),
+    )
     with ShowProgress(console, recipe.epochs, len(train_data)) as progress:
         _compile_twin(model, recipe).fit(
             train_data,
@@ -255,9 +261,10 @@ def _run_files(output):
     return sorted(path for name in FILES for path in output.glob(name))
 
 
-def _check_splits(splits, console):
-    samples = splits.train + splits.val
-    samples += splits.test if splits.protocol == "held_out" else ()
+def _usable(splits, skip_broken, console):
+    """The splits after every sample was loaded once, less the broken ones."""
+    names = PARTS if splits.protocol == "held_out" else ("train", "val")
+    parts = {name: getattr(splits, name) for name in names}
     columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns,
@@ -265,5 +272,27 @@ def _check_splits(splits, console):
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task("", total=len(samples))
-        check_samples(samples, on_checked=lambda: bar.advance(task))
+        task = bar.add_task("", total=sum(map(len, parts.values())))
+        samples = [sample for part in parts.values() for sample in part]
+        good, errors = check_samples(
+            samples,
+            on_checked=lambda: bar.advance(task),
+            skip_broken=skip_broken,
+        )
+    if not errors:
+        return splits
+    for error in errors:
+        console.print(f"Skipped: {error}", soft_wrap=True, markup=False)
+    kept = {sample.name for sample in good}
+    parts = {
+        name: tuple(sample for sample in part if sample.name in kept)
+        for name, part in parts.items()
+    }
+    if empty := [name for name, part in parts.items() if not part]:
+        raise ValueError(
+            f"Without the broken images, {', '.join(empty)} would be empty. "
+            "Mend them."
+        )
+    if "test" not in parts:
+        parts["test"] = parts["val"]
+    return dataclasses.replace(splits, **parts)

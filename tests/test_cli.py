@@ -2,12 +2,13 @@ import json
 import os
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from dca_keras import __version__, training
@@ -50,10 +51,8 @@ def run(tmp_path, data_dir):
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], []])
 def test_helps_without_importing_anything_heavy(words):
-    start = time.perf_counter()
     command = ["-X", "importtime", "-m", "dca_keras.cli", *words]
     result = run_python(*command)
-    seconds = time.perf_counter() - start
     assert "Usage: dca-keras" in result.stdout
     imported = {
         line.split("|")[-1].strip() for line in result.stderr.split("\n")
@@ -61,7 +60,6 @@ def test_helps_without_importing_anything_heavy(words):
     assert "dca_keras" in imported
     heavy = {"keras", "tensorflow", "numpy", "matplotlib", "scipy", "PIL"}
     assert not heavy & imported
-    assert seconds < 3  # 0.3 s on an idle machine
 
 
 def test_says_its_version():
@@ -74,6 +72,51 @@ def test_lists_the_models():
     assert [row[0] for row in rows] == list_models()
     assert rows[0][1:] == ["8,637,345", "8,745,985", "1", *"8421"]
     assert rows[3][1:] == ["13,090,980", "13,120,996", "1", *"421"]
+
+
+def test_shows_what_is_in_a_dataset(tmp_path, data_dir):
+    sheet = tmp_path / "sheet.png"
+    shown, _ = run_cli("data", data_dir, "--sheet", sheet)
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["train", "3", "3", "40x48:", "1"] == rows[1][:5]
+    parts = [row[0] for row in rows if len(row) == 8]
+    assert parts == ["part", "train", "val", "test"]
+    with Image.open(sheet) as picture:
+        assert picture.width > 6 * 128
+    broken = data_dir.with_name("broken")
+    shutil.copytree(data_dir, broken)
+    path = broken / "val" / "images" / "1.png"
+    path.write_bytes(path.read_bytes()[:50])
+    shown, errors = run_cli("data", broken, "--sheet", sheet, code=1)
+    assert "train" in shown and str(path) in errors
+    train = ["train", "--data", "image_folder", "--data-dir", broken]
+    output = tmp_path / "run"
+    _, errors = run_cli(*train, *TINY, "--output", output, code=2)
+    assert str(path) in errors and not output.exists()
+    _, errors = run_cli(*train, *TINY, "--output", output, "--skip-broken")
+    assert f"Skipped: {path}" in errors
+    record = json.loads((output / "recipe.json").read_text())
+    assert record["samples"]["val"] == ["val-0", "val-2"]
+
+
+def test_prepares_what_training_then_reads(tmp_path, data_dir):
+    folder, options = tmp_path / "prepared", ["--data", "image_folder"]
+    options += ["--data-dir", data_dir, "--image-size", "32"]
+    shown, _ = run_cli("prepare", folder, *options)
+    assert f"{folder / 'train'}: 3 images, 1 shards" in shown
+    before = read_all(folder)
+    small = ["--filters", "4,4,8", "--epochs", "2", "--no-dca"]
+    histories = []
+    for cache in (folder, "memory", "none"):
+        output = tmp_path / f"run-{len(histories)}"
+        run_cli(
+            *("train", *options, *small, "--cache", cache),
+            *("--output", output),
+        )
+        rows = (output / "history.csv").read_text().splitlines()
+        histories.append([row.rpartition(",")[0] for row in rows])
+    assert histories[0] == histories[1] == histories[2]
+    assert read_all(folder) == before
 
 
 def test_trains_evaluates_and_predicts(tmp_path, data_dir, monkeypatch):

@@ -11,6 +11,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "dca_keras"
 # A module imports from lower floors, or from its own package, and no other.
 FLOORS = {
     "_version": 0,
+    "_drawing": 0,
     "_files": 0,
     "_overlap": 0,
     "_reference_names": 0,

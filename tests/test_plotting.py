@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from dca_keras import plotting
+from dca_keras._drawing import CLASS_COLOURS
 from dca_keras.plotting import Case, draw_overlay, pick_cases, save_predictions
 
 
@@ -64,5 +65,5 @@ def test_the_overlay_tints_the_mask_alone(channels):
     assert overlay.dtype == "uint8"
     assert np.all(overlay[mask == 0] == 51)
     outline, inside = overlay[2, 4], overlay[4, 4]
-    assert tuple(outline) == (0x88, 0xCC, 0xEE)
+    assert tuple(outline) == ImageColor.getrgb(CLASS_COLOURS[0])
     assert np.all((inside > 51) & (inside < outline))

@@ -87,10 +87,12 @@ def take_files(root, wanted, partial):
     if whole and (partial or not missing):
         return whole
     total = sum(map(len, wanted.values()))
+    use_these = " Or use what is here: `partial=True`, `--partial`."
     raise ValueError(
         f"{root} holds {total - len(missing)} of {total} files. Missing: "
-        f"{shorten(missing)}. Download and unpack the archive again"
-        + (", or pass `partial=True` to use what is here." if whole else ".")
+        f"{shorten(missing)}. Download and unpack the archive again."
+        + use_these
+        * bool(whole)
     )
 
 

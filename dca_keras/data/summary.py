@@ -3,19 +3,12 @@
 import collections
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
+from dca_keras._drawing import CLASS_COLOURS, outline
 from dca_keras._files import replace_file
 from dca_keras.data.decoding import resize_image, resize_mask
 
-# Of the classes from 1 in a contact sheet, over and over.
-COLOURS = np.array(
-    [
-        *([230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200]),
-        *([245, 130, 48], [145, 30, 180], [70, 240, 240], [240, 50, 230]),
-    ],
-    "float32",
-)
 GAP = 4  # pixels
 
 
@@ -91,13 +84,7 @@ def _draw(sample, side):
     image, mask = sample.load()
     image = resize_image(image, (side, side)) * 255
     mask = resize_mask(mask, (side, side))[..., 0]
-    padded = np.pad(mask, 1, mode="edge")
-    neighbours = (
-        padded[:-2, 1:-1],
-        padded[2:, 1:-1],
-        padded[1:-1, :-2],
-        padded[1:-1, 2:],
-    )
-    edge = (mask > 0) & np.any([mask != n for n in neighbours], axis=0)
-    colours = COLOURS[(mask - 1) % len(COLOURS)]
-    return np.where(edge[..., None], colours, image).astype("uint8")
+    colours = [ImageColor.getrgb(colour) for colour in CLASS_COLOURS]
+    colours = np.array(colours, "float32")[(mask - 1) % len(colours)]
+    edge = outline(mask)[..., None]
+    return np.where(edge, colours, image).astype("uint8")

@@ -3,8 +3,9 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
+from dca_keras._drawing import CLASS_COLOURS
 from dca_keras.data import (
     read_dataset,
     save_contact_sheet,
@@ -48,7 +49,8 @@ def test_contact_sheet(tmp_path):
     np.testing.assert_array_equal(
         drawn[inside], (image * 255).astype("uint8")[inside]
     )
-    assert (pixels == (230, 25, 75)).all(-1).any()
+    colour = ImageColor.getrgb(CLASS_COLOURS[0])
+    assert (pixels == colour).all(-1).any()
     save_contact_sheet([grey(SAMPLES[0])], path, side=48)
     assert Image.open(path).size == (56, 56)
     with pytest.raises(ValueError, match="`samples` is empty"):
