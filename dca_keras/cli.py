@@ -96,6 +96,11 @@ def train(
     partial: _optional(
         bool, "Be content with a part of an archive.", "--partial"
     ) = None,
+    empty_masks: _optional(
+        bool,
+        "Whether masks may be without foreground.",
+        "--empty-masks/--no-empty-masks",
+    ) = None,
     skip_broken: _optional(
         bool, "Go on without images that can't be used.", "--skip-broken"
     ) = None,
@@ -141,6 +146,7 @@ def train(
         data,
         data_dir=data_dir,
         partial=partial,
+        empty_masks=empty_masks,
         skip_broken=skip_broken,
         cache=cache,
         protocol=protocol,

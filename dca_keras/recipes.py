@@ -15,6 +15,7 @@ from dca_keras.data.samples import PROTOCOLS
 from dca_keras.zoo import create_model, list_models
 
 PARTS = ("train", "val", "test")
+SWITCHES = ("partial", "empty_masks", "skip_broken", "dca", "augment")
 DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -29,6 +30,8 @@ class Recipe:
             dataset that needs none.
         partial: Whether to be content with an archive of which files are
             missing, using what is there.
+        empty_masks: Whether a mask may be without foreground; if not, such an
+            image counts as one that can't be used.
         skip_broken: Whether to go on without images that can't be used;
             they are listed.
         cache: Where resized images are kept: `"memory"`, `"none"` (they are
@@ -58,6 +61,7 @@ class Recipe:
     data: str
     data_dir: str | None = None
     partial: bool = False
+    empty_masks: bool = True
     skip_broken: bool = False
     cache: str = "memory"
     protocol: str
@@ -78,15 +82,8 @@ class Recipe:
             ("model", _one_of(list_models()), self.model in list_models()),
             ("data", _one_of(list_datasets()), self.data in list_datasets()),
             ("data_dir", "a path", isinstance(self.data_dir, str | None)),
-            ("partial", "true or false", isinstance(self.partial, bool)),
-            (
-                "skip_broken",
-                "true or false",
-                isinstance(self.skip_broken, bool),
-            ),
             ("cache", "memory, none or a folder", isinstance(self.cache, str)),
             ("protocol", _one_of(PROTOCOLS), self.protocol in PROTOCOLS),
-            ("dca", "true or false", isinstance(self.dca, bool)),
             (
                 "image_size",
                 "two positive integers, (height, width)",
@@ -107,7 +104,10 @@ class Recipe:
                 isinstance(self.learning_rate, int | float)
                 and 0 < self.learning_rate < math.inf,
             ),
-            ("augment", "true or false", isinstance(self.augment, bool)),
+            *(
+                (name, "true or false", isinstance(getattr(self, name), bool))
+                for name in SWITCHES
+            ),
             ("seed", "an integer from 0", _is_whole(self.seed, least=0)),
             ("dtype", _one_of(DTYPES), self.dtype in DTYPES),
         ):

@@ -66,7 +66,7 @@ def train(recipe, output, *, overwrite=False, console=None):
     keras.utils.set_random_seed(recipe.seed)
     # The model before the data: its faults are found at once.
     model = recipe.build_model()
-    splits = _usable(recipe.read_dataset(), recipe.skip_broken, console)
+    splits = _usable(recipe, console)
     for path in _run_files(output):
         path.unlink()
     write_json(
@@ -261,8 +261,9 @@ def _run_files(output):
     return sorted(path for name in FILES for path in output.glob(name))
 
 
-def _usable(splits, skip_broken, console):
-    """The splits after every sample was loaded once, less the broken ones."""
+def _usable(recipe, console):
+    """The dataset after every sample was loaded once, less broken ones."""
+    splits = recipe.read_dataset()
     names = PARTS if splits.protocol == "held_out" else ("train", "val")
     parts = {name: getattr(splits, name) for name in names}
     columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
@@ -277,7 +278,8 @@ def _usable(splits, skip_broken, console):
         good, errors = check_samples(
             samples,
             on_checked=lambda: bar.advance(task),
-            skip_broken=skip_broken,
+            skip_broken=recipe.skip_broken,
+            allow_empty=recipe.empty_masks,
         )
     if not errors:
         return splits

@@ -99,6 +99,18 @@ def test_shows_what_is_in_a_dataset(tmp_path, data_dir):
     assert record["samples"]["val"] == ["val-0", "val-2"]
 
 
+def test_an_empty_mask_where_one_is_required(tmp_path, data_dir):
+    emptied = tmp_path / "emptied"
+    shutil.copytree(data_dir, emptied)
+    path = emptied / "train" / "masks" / "1.png"
+    Image.new("L", Image.open(path).size).save(path)
+    train = ["train", "--data", "image_folder", "--data-dir", emptied, *TINY]
+    train += ["--no-empty-masks", "--output", tmp_path / "run"]
+    _, errors = run_cli(*train, code=2)
+    assert f"{path} has an empty mask" in errors
+    assert not (tmp_path / "run").exists()
+
+
 def test_prepares_what_training_then_reads(tmp_path, data_dir):
     folder, options = tmp_path / "prepared", ["--data", "image_folder"]
     options += ["--data-dir", data_dir, "--image-size", "32"]

@@ -37,8 +37,8 @@ def read_cvc_clinicdb(data_dir, *, channels=3, num_classes=1, partial=False):
     the paper's among them, test on neighbours of training frames.
 
     Source: https://polyp.grand-challenge.org/CVCClinicDB
-    Licence: for research and education, with the citation; no commercial
-    use.
+    Licence: the owners' terms, see there; commonly given as research and
+    education only, with the citation.
     Citation: J. Bernal et al., "WM-DOVA maps for accurate polyp
     highlighting in colonoscopy", Computerized Medical Imaging and Graphics
     43, 2015.

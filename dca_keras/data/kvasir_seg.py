@@ -28,8 +28,8 @@ def read_kvasir_seg(data_dir, *, channels=3, num_classes=1, partial=False):
     to train, 15 % to val and 20 % (the share in the paper's code) to test.
 
     Source: https://datasets.simula.no/kvasir-seg
-    Licence: for research and education; other use needs the owners'
-    consent.
+    Licence: the owners' terms, see there; commonly given as research and
+    education only, with the citation.
     Citation: D. Jha et al., "Kvasir-SEG: A Segmented Polyp Dataset",
     MultiMedia Modeling, 2020.
 

@@ -51,7 +51,7 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
     The validation part is cut from the training part by volume.
 
     Source: https://www.synapse.org/#!Synapse:syn3193805
-    Licence: registered users of the challenge; no redistribution.
+    Licence: the owners' terms, which a user accepts on registering there.
     Citation: B. Landman et al., "Multi-Atlas Labeling Beyond the Cranial
     Vault", MICCAI workshop and challenge, 2015; J. Chen et al.,
     "TransUNet", arXiv:2102.04306, 2021.

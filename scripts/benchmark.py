@@ -1,4 +1,4 @@
-"""Images a second, ours and a plain loader's: python scripts/benchmark_data.py
+"""Images a second, ours and a plain loader's: python scripts/benchmark.py
 
 The paper's pipeline at 224x224 on PNG files of GlaS's size, beside the same
 work in a plain loop with Pillow and NumPy; ours, once cached, is far ahead.
