@@ -55,6 +55,10 @@ def _optional(kind, help, *names):
 
 
 DataDir = _optional(Path, "The dataset's folder.")
+ImageSize = _optional(str, "256, or 192x256: height x width.")
+Channels = _optional(int, "3 for colour, 1 for grey.")
+NumClasses = _optional(int, "1, or the number of classes with the background.")
+Partial = _optional(bool, "Be content with a part of an archive.", "--partial")
 
 
 def _print_version(wanted: bool):
@@ -93,9 +97,7 @@ def train(
         str, typer.Option(help="Dataset, such as synthetic or image_folder.")
     ] = "synthetic",
     data_dir: DataDir = None,
-    partial: _optional(
-        bool, "Be content with a part of an archive.", "--partial"
-    ) = None,
+    partial: Partial = None,
     empty_masks: _optional(
         bool,
         "Whether masks may be without foreground.",
@@ -111,11 +113,9 @@ def train(
         str, "held_out, or paper: the best epoch by the test part."
     ) = None,
     dca: _optional(bool, "Attention on the skips.", "--dca/--no-dca") = None,
-    image_size: _optional(str, "256, or 192x256: height x width.") = None,
-    channels: _optional(int, "3 for colour, 1 for grey.") = None,
-    num_classes: _optional(
-        int, "1, or the number of classes with the background."
-    ) = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    num_classes: NumClasses = None,
     filters: _optional(str, "Widths, such as 16,32,64,128,256.") = None,
     epochs: _optional(int, "Passes over the training images.") = None,
     batch_size: _optional(int, "Images a step.") = None,
@@ -221,13 +221,9 @@ def data(
     data: Annotated[
         str, typer.Option(help="Dataset, such as glas or image_folder.")
     ] = "image_folder",
-    channels: _optional(int, "3 for colour, 1 for grey.") = None,
-    num_classes: _optional(
-        int, "1, or the number of classes with the background."
-    ) = None,
-    partial: Annotated[
-        bool, typer.Option(help="Be content with a part of an archive.")
-    ] = False,
+    channels: Channels = None,
+    num_classes: NumClasses = None,
+    partial: Partial = None,
     sheet: Annotated[Path, typer.Option(help="The picture to write.")] = Path(
         "contact_sheet.png"
     ),
@@ -279,14 +275,10 @@ def prepare(
         str, typer.Option(help="Dataset, such as glas or image_folder.")
     ] = "image_folder",
     data_dir: DataDir = None,
-    image_size: _optional(str, "256, or 192x256: height x width.") = None,
-    channels: _optional(int, "3 for colour, 1 for grey.") = None,
-    num_classes: _optional(
-        int, "1, or the number of classes with the background."
-    ) = None,
-    partial: _optional(
-        bool, "Be content with a part of an archive.", "--partial"
-    ) = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    num_classes: NumClasses = None,
+    partial: Partial = None,
 ):
     """Write resized images once, for a dataset that memory can't hold.
 

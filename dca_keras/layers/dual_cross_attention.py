@@ -1,10 +1,21 @@
 import keras
 
+from dca_keras.config import DCAConfig, is_positive_int
 from dca_keras.layers.channel_cross_attention import ChannelCrossAttention
 from dca_keras.layers.cross_attention import check_heads
 from dca_keras.layers.patch_embedding import PatchEmbedding
 from dca_keras.layers.skip_reconstruction import SkipReconstruction
 from dca_keras.layers.spatial_cross_attention import SpatialCrossAttention
+
+# What the layer shares with `DCAConfig`, which checks it.
+OPTIONS = (
+    "blocks",
+    "channel_heads",
+    "spatial_heads",
+    "channel_attention",
+    "spatial_attention",
+    "token_activation",
+)
 
 
 @keras.saving.register_keras_serializable(package="dca_keras")
@@ -43,10 +54,10 @@ class DualCrossAttention(keras.layers.Layer):
         `(batch, spatial_heads, tokens, tokens)`.
 
     Raises:
-        ValueError: At build, if there are fewer than two skips or not as many
-            as patch sizes, if a patch size does not divide its skip's sides,
-            if the skips' token grids differ, or if the heads do not divide
-            every width.
+        ValueError: If an option is not as described; at build, if there are
+            fewer than two skips or not as many as patch sizes, if a patch
+            size does not divide its skip's sides, if the skips' token grids
+            differ, or if the heads do not divide every width.
 
     Example:
 
@@ -70,6 +81,11 @@ class DualCrossAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not all(is_positive_int(size) for size in patch_sizes):
+            raise ValueError(
+                "`patch_sizes` must be positive integers, one a skip. "
+                f"Received: {patch_sizes}."
+            )
         self.patch_sizes = tuple(patch_sizes)
         self.blocks = blocks
         self.channel_heads = channel_heads
@@ -77,6 +93,8 @@ class DualCrossAttention(keras.layers.Layer):
         self.channel_attention = channel_attention
         self.spatial_attention = spatial_attention
         self.token_activation = token_activation
+        # The same words under the same rules; a wrong one raises here.
+        DCAConfig(**{name: getattr(self, name) for name in OPTIONS})
 
     def build(self, input_shape):
         self._check_skips(input_shape)
@@ -211,10 +229,5 @@ class DualCrossAttention(keras.layers.Layer):
         return {
             **super().get_config(),
             "patch_sizes": self.patch_sizes,
-            "blocks": self.blocks,
-            "channel_heads": self.channel_heads,
-            "spatial_heads": self.spatial_heads,
-            "channel_attention": self.channel_attention,
-            "spatial_attention": self.spatial_attention,
-            "token_activation": self.token_activation,
+            **{name: getattr(self, name) for name in OPTIONS},
         }

@@ -185,3 +185,17 @@ def test_reads_back_what_it_saved(tmp_path):
 def test_skips_that_do_not_fit(options, shapes, message):
     with pytest.raises(ValueError, match=message):
         DualCrossAttention(**options).build(shapes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patch_sizes": (4, 0)}, "`patch_sizes` must be positive integers"),
+        ({"blocks": 0}, "`blocks` must be a positive integer"),
+        ({"spatial_heads": -4}, "`spatial_heads` must be a positive integer"),
+        ({"channel_attention": None}, "`channel_attention` must be True or"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        DualCrossAttention(**options)
