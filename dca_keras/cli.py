@@ -58,6 +58,14 @@ DataDir = _optional(Path, "The dataset's folder.")
 ImageSize = _optional(str, "256, or 192x256: height x width.")
 Channels = _optional(int, "3 for colour, 1 for grey.")
 NumClasses = _optional(int, "1, or the number of classes with the background.")
+EmptyMasks = _optional(
+    bool,
+    "Whether masks may be without foreground.",
+    "--empty-masks/--no-empty-masks",
+)
+SkipBroken = _optional(
+    bool, "Go on without images that can't be used.", "--skip-broken"
+)
 Partial = _optional(bool, "Be content with a part of an archive.", "--partial")
 
 
@@ -98,14 +106,8 @@ def train(
     ] = "synthetic",
     data_dir: DataDir = None,
     partial: Partial = None,
-    empty_masks: _optional(
-        bool,
-        "Whether masks may be without foreground.",
-        "--empty-masks/--no-empty-masks",
-    ) = None,
-    skip_broken: _optional(
-        bool, "Go on without images that can't be used.", "--skip-broken"
-    ) = None,
+    empty_masks: EmptyMasks = None,
+    skip_broken: SkipBroken = None,
     cache: _optional(
         str, "Keep resized images in memory, none or a folder."
     ) = None,
@@ -279,6 +281,8 @@ def prepare(
     channels: Channels = None,
     num_classes: NumClasses = None,
     partial: Partial = None,
+    empty_masks: EmptyMasks = None,
+    skip_broken: SkipBroken = None,
 ):
     """Write resized images once, for a dataset that memory can't hold.
 
@@ -287,6 +291,7 @@ def prepare(
     """
     from dca_keras.data import prepare as prepare_samples
     from dca_keras.recipes import make_recipe
+    from dca_keras.training import read_usable
 
     recipe = make_recipe(
         data=data,
@@ -295,12 +300,15 @@ def prepare(
         channels=channels,
         num_classes=num_classes,
         partial=partial,
+        empty_masks=empty_masks,
+        skip_broken=skip_broken,
         cache=output,
     )
-    splits = recipe.read_dataset()
+    splits = read_usable(recipe, err)
     for part in ("train", "val"):
         folder, samples = recipe.cache_of(part), getattr(splits, part)
-        shards = prepare_samples(samples, recipe.image_size, folder)
+        with err.status(f"writing {folder}"):
+            shards = prepare_samples(samples, recipe.image_size, folder)
         _print_line(f"  {folder}: {len(samples)} images, {len(shards)} shards")
 
 

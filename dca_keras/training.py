@@ -1,8 +1,6 @@
 """Training: from a recipe to a folder with a model and its scores."""
 
-import csv
 import dataclasses
-import time
 from pathlib import Path
 
 import keras
@@ -12,10 +10,10 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeRemainingColumn,
 )
 
-from dca_keras._files import replace_file, write_json
+from dca_keras._files import write_json
+from dca_keras.callbacks import SaveBest, ShowProgress, WriteHistory
 from dca_keras.data import check_samples, make_dataset
 from dca_keras.evaluation import environment, evaluate_run
 from dca_keras.losses import DiceLoss
@@ -29,7 +27,6 @@ FILES = (
     "metrics*.json",
     "predictions*.png",
 )
-SCORES = ("loss", "dice", "iou", "val_loss", "val_dice", "val_iou")
 
 
 def train(recipe, output, *, overwrite=False, console=None):
@@ -66,7 +63,7 @@ def train(recipe, output, *, overwrite=False, console=None):
     keras.utils.set_random_seed(recipe.seed)
     # The model before the data: its faults are found at once.
     model = recipe.build_model()
-    splits = _usable(recipe, console)
+    splits = read_usable(recipe, console)
     for path in _run_files(output):
         path.unlink()
     write_json(
@@ -90,6 +87,57 @@ def train(recipe, output, *, overwrite=False, console=None):
         )
         raise
     return evaluate_run(output)
+
+
+def read_usable(recipe, console):
+    """Reads a recipe's dataset and loads every sample once.
+
+    Args:
+        recipe: A `Recipe`.
+        console: The `rich` console for the progress.
+
+    Returns:
+        The `Splits`, less the samples that can't be used where the recipe
+        says to go on without; these are listed on the console.
+
+    Raises:
+        ValueError: If the dataset can't be read, or samples can't be used.
+    """
+    splits = recipe.read_dataset()
+    names = PARTS if splits.protocol == "held_out" else ("train", "val")
+    parts = {name: getattr(splits, name) for name in names}
+    columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=sum(map(len, parts.values())))
+        samples = [sample for part in parts.values() for sample in part]
+        good, errors = check_samples(
+            samples,
+            on_checked=lambda: bar.advance(task),
+            skip_broken=recipe.skip_broken,
+            allow_empty=recipe.empty_masks,
+        )
+    if not errors:
+        return splits
+    for error in errors:
+        console.print(f"Skipped: {error}", soft_wrap=True, markup=False)
+    kept = {sample.name for sample in good}
+    parts = {
+        name: tuple(sample for sample in part if sample.name in kept)
+        for name, part in parts.items()
+    }
+    if empty := [name for name, part in parts.items() if not part]:
+        raise ValueError(
+            f"Without the broken images, {', '.join(empty)} would be empty. "
+            "Mend them."
+        )
+    if "test" not in parts:
+        parts["test"] = parts["val"]
+    return dataclasses.replace(splits, **parts)
 
 
 def _fit(model, recipe, splits, output, console):
@@ -144,108 +192,6 @@ def _compile_twin(model, recipe):
     return twin
 
 
-class SaveBest(keras.callbacks.Callback):
-    """Saves a model whenever the validation Dice is the best so far.
-
-    Args:
-        to_save: The model to save; it shares its weights with the trained.
-        path: The file. It always holds a whole model.
-    """
-
-    def __init__(self, to_save, path):
-        super().__init__()
-        self.to_save = to_save
-        self.path = path
-        self.best = -1.0
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs["val_dice"] > self.best:
-            self.best = logs["val_dice"]
-            with replace_file(self.path) as temporary:
-                self.to_save.save(temporary)
-
-
-class WriteHistory(keras.callbacks.Callback):
-    """Appends losses, scores and seconds of every epoch to a CSV file.
-
-    Args:
-        path: The file, which is begun anew.
-    """
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-
-    def on_train_begin(self, logs=None):
-        self._write("w", ["epoch", *SCORES, "seconds"])
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self.start
-        scores = [f"{logs[name]:.6f}" for name in SCORES]
-        self._write("a", [epoch + 1, *scores, f"{seconds:.2f}"])
-
-    def _write(self, mode, row):
-        with open(self.path, mode, newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(row)
-
-
-class ShowProgress(keras.callbacks.Callback):
-    """A progress bar over all epochs; away from a terminal a line an epoch.
-
-    To be used in a `with` block, so that Ctrl-C gives the terminal back.
-
-    Args:
-        console: The `rich` console.
-        epochs: Number of epochs.
-        steps: Steps an epoch.
-    """
-
-    def __init__(self, console, epochs, steps):
-        super().__init__()
-        self.console = console
-        self.epochs = epochs
-        self.validation = ""
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[scores]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task("", total=epochs * steps, scores="")
-
-    def __enter__(self):
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error):
-        self.bar.stop()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.perf_counter()
-        self.name = f"epoch {epoch + 1}/{self.epochs}"
-        self.bar.update(self.task, description=self.name)
-
-    def on_train_batch_end(self, batch, logs=None):
-        scores = f"loss {float(logs['loss']):.3f} {self.validation}"
-        self.bar.update(self.task, advance=1, scores=scores)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.validation = f"val Dice {logs['val_dice']:.3f}"
-        scores = f"loss {logs['loss']:.3f} {self.validation}"
-        self.bar.update(self.task, scores=scores)
-        if not self.console.is_terminal:
-            seconds = time.perf_counter() - self.start
-            self.console.print(
-                f"{self.name} {scores} {seconds:.1f} s", highlight=False
-            )
-
-
 def _check_output(output, overwrite):
     if output.exists() and not output.is_dir():
         raise ValueError(f"`--output` {output} is a file. Name a folder.")
@@ -259,42 +205,3 @@ def _check_output(output, overwrite):
 
 def _run_files(output):
     return sorted(path for name in FILES for path in output.glob(name))
-
-
-def _usable(recipe, console):
-    """The dataset after every sample was loaded once, less broken ones."""
-    splits = recipe.read_dataset()
-    names = PARTS if splits.protocol == "held_out" else ("train", "val")
-    parts = {name: getattr(splits, name) for name in names}
-    columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("", total=sum(map(len, parts.values())))
-        samples = [sample for part in parts.values() for sample in part]
-        good, errors = check_samples(
-            samples,
-            on_checked=lambda: bar.advance(task),
-            skip_broken=recipe.skip_broken,
-            allow_empty=recipe.empty_masks,
-        )
-    if not errors:
-        return splits
-    for error in errors:
-        console.print(f"Skipped: {error}", soft_wrap=True, markup=False)
-    kept = {sample.name for sample in good}
-    parts = {
-        name: tuple(sample for sample in part if sample.name in kept)
-        for name, part in parts.items()
-    }
-    if empty := [name for name, part in parts.items() if not part]:
-        raise ValueError(
-            f"Without the broken images, {', '.join(empty)} would be empty. "
-            "Mend them."
-        )
-    if "test" not in parts:
-        parts["test"] = parts["val"]
-    return dataclasses.replace(splits, **parts)

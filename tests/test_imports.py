@@ -19,6 +19,7 @@ FLOORS = {
     "layers": 1,
     "losses": 1,
     "metrics": 1,
+    "callbacks": 1,
     "data": 1,
     "plotting": 1,
     "blocks": 2,
