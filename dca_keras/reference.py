@@ -88,12 +88,12 @@ def _find_slots(model):
                 "`model` must be built before weights are loaded into it: call "
                 "the DualCrossAttention layer on its skips once."
             )
-        slots = _slots(model.variables, MODULE_RULES, f"{model.path}/")
+        slots = _slots(model.weights, MODULE_RULES, f"{model.path}/")
         if slots:
             return slots
     else:
         for rules in RULES.values():
-            slots = _slots(getattr(model, "variables", ()), rules)
+            slots = _slots(getattr(model, "weights", ()), rules)
             if slots:
                 return slots
     raise ValueError(
@@ -109,8 +109,6 @@ def _slots(variables, rules, prefix=""):
     stages = [int(i) for i in re.findall(r"decoder_(\d+)_", " ".join(paths))]
     slots = []
     for variable, path in zip(variables, paths, strict=True):
-        if path.startswith("seed_generator"):
-            continue
         layer, _, kind = path.rpartition("/")
         module = published_module(layer, rules, max(stages, default=0))
         if module is None or kind not in _PARAMETERS:

@@ -228,6 +228,17 @@ def test_every_weight_has_one_published_place(name, dca, tmp_path):
         np.testing.assert_array_equal(ours, other)
 
 
+def test_a_model_that_was_trained_takes_them_too():
+    model = small_model(dca=False)
+    model.compile("adam", DiceLoss(), metrics=["accuracy"])
+    model.evaluate(
+        np.zeros((1, 32, 32, 3)), np.zeros((1, 32, 32, 1)), verbose=0
+    )
+    state = state_of(model)
+    load_reference_weights(model, state)
+    assert_holds(model, state)
+
+
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
