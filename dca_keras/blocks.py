@@ -29,7 +29,7 @@ def conv_layer(dimensions, filters, kernel_size, name, **options):
 
 def conv(x, filters, kernel_size, name, **options):
     """Convolution; where it strides, an odd kernel is padded on each side."""
-    dimensions = _dimensions(x)
+    dimensions = dimensions_of(x)
     if options.get("strides", 1) > 1 and kernel_size > 1 and kernel_size % 2:
         pad = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}[dimensions]
         x = pad(kernel_size // 2, name=f"{name}_pad")(x)
@@ -39,7 +39,7 @@ def conv(x, filters, kernel_size, name, **options):
 def conv_transpose(x, filters, name):
     """Transposed convolution that doubles every side."""
     layer = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-    return layer[_dimensions(x)](
+    return layer[dimensions_of(x)](
         filters, 2, 2, kernel_initializer=torch_uniform(), name=name
     )(x)
 
@@ -89,7 +89,7 @@ def conv_norm_relu(x, filters, name, kernel_size=3, **options):
 def max_pool(x, name):
     """Max pooling that halves every side."""
     layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
-    return layer[_dimensions(x)](2, name=name)(x)
+    return layer[dimensions_of(x)](2, name=name)(x)
 
 
 def upsample(x, name):
@@ -100,7 +100,7 @@ def upsample(x, name):
 def upsample_nearest(x, name):
     """Nearest upsampling by two."""
     layer = {2: layers.UpSampling2D, 3: layers.UpSampling3D}
-    return layer[_dimensions(x)](2, name=name)(x)
+    return layer[dimensions_of(x)](2, name=name)(x)
 
 
 def concatenate(tensors, name):
@@ -118,7 +118,7 @@ def squeeze_excite(x, hidden, name):
     pool = {
         2: layers.GlobalAveragePooling2D,
         3: layers.GlobalAveragePooling3D,
-    }[_dimensions(x)]
+    }[dimensions_of(x)]
     gate = pool(keepdims=True, name=f"{name}_squeeze")(x)
     for units, activation, part in (
         (max(1, hidden), "relu", "reduce"),
@@ -134,5 +134,6 @@ def squeeze_excite(x, hidden, name):
     return layers.Multiply(name=f"{name}_excite")([x, gate])
 
 
-def _dimensions(x):
+def dimensions_of(x):
+    """2 for images, 3 for volumes."""
     return len(x.shape) - 2

@@ -136,7 +136,7 @@ def train(
 ):
     """Train a model and score it on images held out for the test.
 
-    Without options: a small U-Net with DCA on drawn images, in about two
+    Without options: a small U-Net with DCA on drawn images, in one to two
     minutes on two CPU cores. What is not given comes from the package's
     `recipes.toml`.
     """

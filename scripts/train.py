@@ -1,6 +1,6 @@
 """Trains one model. Edit the recipe, then: python scripts/train.py
 
-As it stands it takes about two minutes on two CPU cores and ends with a Dice
+As it stands it takes one to two minutes on two CPU cores and ends with a Dice
 of about 0.9. Every name that `make_recipe` takes is explained in
 `dca_keras/recipes.py`; `dca-keras train --help` does the same from the shell.
 """
