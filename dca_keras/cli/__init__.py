@@ -1,0 +1,84 @@
+"""The command `dca-keras`: parses, calls, prints.
+
+One file a command. What takes long to import is imported by the function that
+needs it.
+"""
+
+import os
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from dca_keras import __version__
+from dca_keras.cli import dataset, evaluate, models, predict, train
+from dca_keras.cli._options import print_error
+
+# Read when TensorFlow is imported; its notes would bury ours.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+class _Reporter(TyperGroup):
+    """Says what the user can mend in one line instead of a traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, ImportError) as error:
+            if ctx.params["debug"] or isinstance(error, BrokenPipeError):
+                raise
+            print_error(error)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
+
+
+app = typer.Typer(
+    cls=_Reporter,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _print_version(wanted: bool):
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and stop.",
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", envvar="DCA_KERAS_DEBUG", help="Show tracebacks."
+        ),
+    ] = False,
+):
+    """Dual Cross-Attention for medical image segmentation, on Keras 3."""
+
+
+for _command in (
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    dataset.data,
+    dataset.prepare,
+    models.models,
+):
+    app.command()(_command)
+
+
+def main():
+    """The entry point of the command."""
+    app(prog_name="dca-keras")

@@ -1,0 +1,3 @@
+from dca_keras.cli import main
+
+main()

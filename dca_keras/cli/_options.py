@@ -1,0 +1,74 @@
+"""Options, arguments and printing that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+out, err = Console(), Console(stderr=True)
+
+RunFolder = Annotated[
+    Path, typer.Argument(help="A folder that `train` made.", metavar="RUN")
+]
+
+
+def optional(kind, help, *names):
+    """An option that is None where it isn't given."""
+    return Annotated[kind | None, typer.Option(*names, help=help)]
+
+
+DataDir = optional(Path, "The dataset's folder.")
+ImageSize = optional(str, "256, or 192x256: height x width.")
+Channels = optional(int, "3 for colour, 1 for grey.")
+NumClasses = optional(int, "1, or the number of classes with the background.")
+EmptyMasks = optional(
+    bool,
+    "Whether masks may be without foreground.",
+    "--empty-masks/--no-empty-masks",
+)
+SkipBroken = optional(
+    bool, "Go on without images that can't be used.", "--skip-broken"
+)
+Partial = optional(bool, "Be content with a part of an archive.", "--partial")
+
+
+def sides(text):
+    """The height and width that a text such as 192x256 or 256 names."""
+    found = integers("--image-size", text, "x")
+    return found * 2 if found and len(found) == 1 else found
+
+
+def integers(option, text, separator):
+    """The integers of a text; None where the option isn't given."""
+    if text is None:
+        return None
+    try:
+        return [int(number) for number in text.lower().split(separator)]
+    except ValueError:
+        raise ValueError(
+            f"`{option}` must be integers with {separator!r} between them. "
+            f"Received: {text!r}"
+        ) from None
+
+
+def print_line(text):
+    """Prints to standard output what a program may read."""
+    out.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_error(error):
+    """Prints to standard error what the user can mend."""
+    text = Text.assemble(("Error: ", "bold red"), str(error))
+    err.print(text, soft_wrap=True)
+
+
+def print_scores(scores):
+    """Prints what `evaluate_run` returned, in a line."""
+    print_line(
+        f"{scores['part']}: Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f} "
+        f"(means over {scores['images']} images)"
+    )
+    if scores["protocol"] == "paper":
+        print_line("  The epoch was chosen by these very images: too high.")
