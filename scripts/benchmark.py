@@ -1,60 +1,66 @@
-"""Images a second, ours and a plain loader's: python scripts/benchmark.py
+"""Measures the models: python scripts/benchmark.py models, on an idle machine.
 
-The paper's pipeline at 224x224 on PNG files of GlaS's size, beside the same
-work in a plain loop with Pillow and NumPy; ours, once cached, is far ahead.
-"""
+Results are files in --output."""
 
-import itertools
-import tempfile
-import time
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
-from PIL import Image
+import typer
+from rich.console import Console
 
-from dca_keras.data import make_dataset, read_dataset
+from dca_keras import benchmarking, zoo
 
-SIZE, BATCH, EPOCHS = (224, 224), 4, 21
-BILINEAR, NEAREST = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
-FILTERS = {"images": BILINEAR, "masks": NEAREST}
-
-
-def write_images(folder):
-    for sample in read_dataset("synthetic", image_side=224, train=80).train:
-        for kind, array in zip(FILTERS, sample.load(), strict=True):
-            (folder / kind).mkdir(exist_ok=True)
-            image = Image.fromarray((array.squeeze() * 255).astype("uint8"))
-            image = image.resize((775, 522), NEAREST)
-            image.save(folder / kind / f"{sample.name}.png")
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+status = Console(stderr=True).status("starting")
+NAMES, FOLDER = zoo.list_models(), Path("benchmarks")
+Many = Annotated[list[str], typer.Option(help="Can be repeated.")]
 
 
-def plain_loop(folder, rng):
-    paths = rng.permutation(sorted((folder / "images").iterdir()))
-    for start in range(0, len(paths), BATCH):
-        batch = []
-        for path in paths[start : start + BATCH]:
-            turn, *flips = rng.random(3) < 0.2
-            angle = turn * rng.uniform(-60, 60)
-            for kind, resample in FILTERS.items():
-                image = Image.open(folder / kind / path.name)
-                image = image.resize(SIZE, resample).rotate(angle, resample)
-                batch.append(np.flip(image, np.flatnonzero(flips)) / 255)
-        yield np.stack(batch[::2]), np.stack(batch[1::2])
+@app.command()
+def models(
+    model: Many = NAMES,
+    backend: Many = ("tensorflow",),
+    dtype: Many = ("float32",),
+    against: Annotated[list[str], typer.Option(metavar="CMD")] = (),
+    rounds: int = 15,
+    output: Path = FOLDER,
+):
+    """Time, memory and size of each model, plain and with attention."""
+    rows = benchmarking.compare_models(
+        model, backend, dtype, rounds, against, status.update
+    )
+    benchmarking.write_report(output, "models", rows)
 
 
-def rate(batches):
-    start = time.perf_counter()
-    return sum(len(x) for x, _ in batches) / (time.perf_counter() - start)
+@app.command()
+def growth(rounds: int = 3, output: Path = FOLDER):
+    """How U-Net's cost grows with the image, the batch and the blocks."""
+    results = benchmarking.measure_growth(rounds, progress=status.update)
+    benchmarking.write_growth(output, *results)
+
+
+@app.command()
+def startup(model: Many = NAMES, output: Path = FOLDER):
+    """Imports, --help, and building and tracing each model."""
+    times, rows = benchmarking.measure_startup(model, progress=status.update)
+    benchmarking.write_report(output, "startup", rows, programs=times)
+
+
+@app.command()
+def formats(rounds: int = 15, output: Path = FOLDER):
+    """Size, time and difference of what two models are exported to."""
+    benchmarking.measure_formats(output, rounds, status.update)
+
+
+@app.command()
+def pipeline():
+    """Images a second of the data pipeline, and of a plain loader."""
+    print(benchmarking.measure_pipeline())
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        write_images(folder := Path(name))
-        train = read_dataset("image_folder", folder).train
-        plain = rate(plain_loop(folder, np.random.default_rng(0)))
-        how = {"shuffle": True, "augment": True, "epochs": range(EPOCHS)}
-        ours = make_dataset(train, SIZE, BATCH, **how)
-        batches, steps = iter(ours), len(ours) // EPOCHS
-        first, cached = rate(itertools.islice(batches, steps)), rate(batches)
-    print(f"images a second: plain {plain:.0f}, first epoch {first:.0f}")
-    print(f"cached: {cached:.0f}, {cached / plain:.1f} times the plain loop")
+    try:
+        with status:
+            app()
+    except ValueError as error:
+        raise SystemExit(f"Error: {error}") from error

@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from dca_keras.layers.initializers import unit_uniform
 
@@ -37,21 +38,41 @@ class Affine(keras.layers.Layer):
                 "The channels of an `Affine` layer's input must be known. "
                 f"Received: input_shape={input_shape}."
             )
+        # Affines are folded into one another before they meet a tensor: in
+        # full precision, hence without autocast.
         self.scale = self.add_weight(
-            name="scale", shape=(channels,), initializer=unit_uniform()
+            name="scale",
+            shape=(channels,),
+            initializer=unit_uniform(),
+            autocast=False,
         )
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
-                name="bias", shape=(channels,), initializer="zeros"
+                name="bias",
+                shape=(channels,),
+                initializer="zeros",
+                autocast=False,
             )
 
     def call(self, inputs):
-        outputs = inputs * self.scale
-        return outputs if self.bias is None else outputs + self.bias
+        return affine(inputs, self.scale, self.bias)
+
+    def after(self, scale, bias):
+        """Scale and bias of this affine applied after the given ones."""
+        bias = bias * self.scale
+        if self.bias is not None:
+            bias = bias + self.bias
+        return scale * self.scale, bias
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
         return {**super().get_config(), "use_bias": self.use_bias}
+
+
+def affine(inputs, scale, bias=None):
+    """`inputs * scale + bias` in the inputs' dtype."""
+    outputs = inputs * ops.cast(scale, inputs.dtype)
+    return outputs if bias is None else outputs + ops.cast(bias, inputs.dtype)

@@ -3,6 +3,7 @@ import math
 import keras
 from keras import ops
 
+from dca_keras.layers.affine import affine
 from dca_keras.layers.cross_attention import CrossAttention
 
 
@@ -36,8 +37,21 @@ class ChannelCrossAttention(CrossAttention):
 
     joint = ("key", "value")
 
-    def attend(self, query, key, value):
-        scale = 1 / math.sqrt(self.heads * key.shape[-1])
-        scores = ops.einsum("bnhq,bnhk->bhqk", query * scale, key)
+    def attend(self, i, own, joint, training, return_scores):
+        channels = joint.shape[-1]
+        root = math.sqrt(self.heads * channels)
+        scale, bias = self._folded("query", i)
+        query = self._split_heads(affine(own, scale / root, bias / root))
+        query = ops.swapaxes(query, -1, -2)
+        # Keys and values are the joint tokens: their affines act on the maps,
+        # which are small, and on the query's sums over the tokens.
+        scale, bias = map(self._by_head, self._folded("key", i))
+        scores = affine(ops.matmul(query, joint), scale) + affine(
+            ops.sum(query, axis=-1, keepdims=True), bias
+        )
         scores = ops.softmax(scores)  # (batch, heads, channels_i, channels_c)
-        return ops.einsum("bhqk,bnhk->bnhq", scores, value), scores
+        scale, bias = map(self._by_head, self._folded("value", i))
+        weights = ops.swapaxes(affine(scores, scale), -1, -2)
+        constant = ops.sum(affine(scores, bias), axis=-1)
+        attended = ops.matmul(joint, weights) + ops.expand_dims(constant, 2)
+        return self.projections[i](self._merge_heads(attended)), scores

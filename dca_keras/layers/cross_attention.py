@@ -15,6 +15,10 @@ class CrossAttention(keras.layers.Layer):
     of the joint tokens, and what the attention gives is projected by one more
     affine and added to the stage.
 
+    All of these, the layer norms' own scales and biases among them, are one
+    factor and one summand per channel. So they are folded into each other, in
+    full precision, and few of them ever pass over the tokens.
+
     A subclass says which of the three are `joint`, whether its key has a
     bias, and how to `attend`.
     """
@@ -42,31 +46,52 @@ class CrossAttention(keras.layers.Layer):
         )
         self._build_parts(widths)
 
-    def call(self, tokens, return_attention_scores=False):
-        normed = [
-            norm(stage) for norm, stage in zip(self.norms, tokens, strict=True)
-        ]
-        joint = ops.concatenate(normed, axis=-1)
+    def call(self, tokens, training=None, return_attention_scores=False):
+        normed = [self._normalise(stage) for stage in tokens]
+        joint = self._split_heads(ops.concatenate(normed, axis=-1))
         outputs, scores = [], []
         for i, stage in enumerate(tokens):
-            source = {role: joint for role in self.joint}
-            query, key, value = (
-                self._split_heads(affine(source.get(role, normed[i])))
-                for role, affine in (
-                    ("query", self.queries[i]),
-                    ("key", self.keys[i]),
-                    ("value", self.values[i]),
-                )
-            )  # (batch, tokens, heads, channels of a head)
-            attended, weights = self.attend(query, key, value)
-            attended = ops.reshape(attended, ops.shape(stage))
-            outputs.append(stage + self.projections[i](attended))
+            attended, weights = self.attend(
+                i, normed[i], joint, training, return_attention_scores
+            )
+            outputs.append(stage + attended)
             scores.append(weights)
         return (outputs, scores) if return_attention_scores else outputs
 
-    def attend(self, query, key, value):
-        """Attention and its scores for one stage, split into heads."""
+    def attend(self, i, own, joint, training, return_scores):
+        """What stage `i` attends to, projected, and its scores.
+
+        Args:
+            i: The stage, from 0.
+            own: Its normalised tokens, `(batch, tokens, channels_i)`.
+            joint: Those of all stages, `(batch, heads, tokens, channels of a
+                head)`.
+            training: Whether gradients will be taken.
+            return_scores: Whether the scores are wanted; otherwise they may
+                be `None`.
+        """
         raise NotImplementedError
+
+    def _normalise(self, tokens):
+        """Layer norm but for its scale and bias, which are folded."""
+        x = ops.cast(tokens, self.variable_dtype)
+        x = x - ops.mean(x, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+        x = x * ops.rsqrt(variance + EPSILON)
+        return ops.cast(x, self.compute_dtype)
+
+    def _folded(self, role, i):
+        """Scale and bias of a role's affine after the norm of its source."""
+        affines = {
+            "query": self.queries,
+            "key": self.keys,
+            "value": self.values,
+        }
+        norms = self.norms if role in self.joint else [self.norms[i]]
+        return affines[role][i].after(
+            ops.concatenate([norm.gamma for norm in norms]),
+            ops.concatenate([norm.beta for norm in norms]),
+        )
 
     def _affine(self, role, stage):
         return Affine(
@@ -89,10 +114,23 @@ class CrossAttention(keras.layers.Layer):
                 affines[i].build((None, None, source))
 
     def _split_heads(self, tokens):
+        """`(batch, heads, tokens, channels of a head)`."""
         _, count, channels = ops.shape(tokens)
-        return ops.reshape(
-            tokens, (-1, count, self.heads, channels // self.heads)
-        )
+        if self.heads == 1:
+            return ops.expand_dims(tokens, 1)
+        split = (-1, count, self.heads, channels // self.heads)
+        return ops.swapaxes(ops.reshape(tokens, split), 1, 2)
+
+    def _merge_heads(self, tokens):
+        """What `_split_heads` was given."""
+        _, heads, count, channels = ops.shape(tokens)
+        if self.heads > 1:
+            tokens = ops.swapaxes(tokens, 1, 2)
+        return ops.reshape(tokens, (-1, count, heads * channels))
+
+    def _by_head(self, vector):
+        """One value a channel of the joint tokens, `(heads, 1, channels)`."""
+        return ops.reshape(vector, (self.heads, 1, -1))
 
     def compute_output_shape(self, input_shape):
         return list(input_shape)

@@ -5,7 +5,10 @@ from dca_keras.layers.channel_cross_attention import ChannelCrossAttention
 from dca_keras.layers.cross_attention import check_heads
 from dca_keras.layers.patch_embedding import PatchEmbedding
 from dca_keras.layers.skip_reconstruction import SkipReconstruction
-from dca_keras.layers.spatial_cross_attention import SpatialCrossAttention
+from dca_keras.layers.spatial_cross_attention import (
+    SpatialCrossAttention,
+    check_query_block,
+)
 
 # What the layer shares with `DCAConfig`, which checks it.
 OPTIONS = (
@@ -40,6 +43,9 @@ class DualCrossAttention(keras.layers.Layer):
         spatial_attention: Whether there is spatial attention.
         token_activation: Whether tokens pass LayerNorm and GELU after the
             attentions, as in the paper's figure 2 (not in its code).
+        query_block: For how many tokens the spatial attention makes its
+            scores at a time; `None` chooses. It changes no result, only time
+            and memory: see `SpatialCrossAttention`.
 
     Input shape:
         A list of at least two `(batch, height_i, width_i, channels_i)` or
@@ -78,6 +84,7 @@ class DualCrossAttention(keras.layers.Layer):
         channel_attention=True,
         spatial_attention=True,
         token_activation=False,
+        query_block=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -95,6 +102,8 @@ class DualCrossAttention(keras.layers.Layer):
         self.token_activation = token_activation
         # The same words under the same rules; a wrong one raises here.
         DCAConfig(**{name: getattr(self, name) for name in OPTIONS})
+        check_query_block(query_block)
+        self.query_block = query_block
 
     def build(self, input_shape):
         self._check_skips(input_shape)
@@ -110,9 +119,9 @@ class DualCrossAttention(keras.layers.Layer):
             self.embeddings.append(embedding)
             token_shapes.append(embedding.compute_output_shape(shape))
         for block in range(1, self.blocks + 1):
-            for kind, attention, heads in self._attentions():
+            for kind, attention, options in self._attentions():
                 layer = attention(
-                    heads,
+                    **options,
                     name=f"block_{block}_{kind}",
                     dtype=self.dtype_policy,
                 )
@@ -135,8 +144,14 @@ class DualCrossAttention(keras.layers.Layer):
         ]  # each (batch, tokens, channels_i)
         all_scores = []
         for attention in self.attentions:
-            tokens, scores = attention(tokens, return_attention_scores=True)
-            all_scores.append(scores)
+            tokens = attention(
+                tokens,
+                training=training,
+                return_attention_scores=return_attention_scores,
+            )
+            if return_attention_scores:
+                tokens, scores = tokens
+                all_scores.append(scores)
         outputs = [
             reconstruct(stage, skip, training=training)
             for reconstruct, stage, skip in zip(
@@ -148,16 +163,17 @@ class DualCrossAttention(keras.layers.Layer):
         return outputs
 
     def _attentions(self):
-        """What a block consists of: kind, class and heads of each attention."""
+        """A block's attentions: kind, class and options of each."""
         attentions = []
         if self.channel_attention:
-            attentions.append(
-                ("channel", ChannelCrossAttention, self.channel_heads)
-            )
+            options = {"heads": self.channel_heads}
+            attentions.append(("channel", ChannelCrossAttention, options))
         if self.spatial_attention:
-            attentions.append(
-                ("spatial", SpatialCrossAttention, self.spatial_heads)
-            )
+            options = {
+                "heads": self.spatial_heads,
+                "query_block": self.query_block,
+            }
+            attentions.append(("spatial", SpatialCrossAttention, options))
         return attentions
 
     def _scores_by_block(self, scores):
@@ -189,8 +205,8 @@ class DualCrossAttention(keras.layers.Layer):
             )
         self._check_grids(shapes)
         widths = [shape[-1] for shape in shapes]
-        for kind, _, heads in self._attentions():
-            check_heads(widths, heads, f"{kind}_heads")
+        for kind, _, options in self._attentions():
+            check_heads(widths, options["heads"], f"{kind}_heads")
 
     def _check_grids(self, shapes):
         grids = []
@@ -230,4 +246,5 @@ class DualCrossAttention(keras.layers.Layer):
             **super().get_config(),
             "patch_sizes": self.patch_sizes,
             **{name: getattr(self, name) for name in OPTIONS},
+            "query_block": self.query_block,
         }

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from dca_keras.layers.affine import affine
 from dca_keras.layers.aligned_upsampling import AlignedUpsampling
 from dca_keras.layers.cross_attention import EPSILON
 from dca_keras.layers.initializers import torch_uniform
@@ -63,11 +64,21 @@ class SkipReconstruction(keras.layers.Layer):
         if self.token_activation:
             tokens = self.token_norm(tokens)
             tokens = ops.gelu(tokens, approximate=False)
+        features = self.conv(tokens)
+        if training and self.norm.trainable:
+            features = self._grow(features, skip) + skip
+            return ops.relu(self.norm(features, training=True))
+        # At rest the norm is an affine, which may go before the upsampling.
+        norm = self.norm
+        scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+        features = affine(features, scale, norm.beta - norm.moving_mean * scale)
+        return ops.relu(affine(skip, scale) + self._grow(features, skip))
+
+    def _grow(self, features, skip):
+        """`(batch, tokens, channels)` to the skip's shape."""
         _, *sides, channels = ops.shape(skip)
         grid = (side // self.patch_size for side in sides)
-        features = ops.reshape(self.conv(tokens), (-1, *grid, channels))
-        features = self.upsampling(features) + skip
-        return ops.relu(self.norm(features, training=training))
+        return self.upsampling(ops.reshape(features, (-1, *grid, channels)))
 
     def compute_output_shape(self, tokens_shape, skip_shape):
         return skip_shape

@@ -55,9 +55,9 @@ def test_patch_embedding_reads_row_by_row():
         layers.AlignedUpsampling(3),
         layers.PatchEmbedding(4),
         layers.ChannelCrossAttention(2),
-        layers.SpatialCrossAttention(8),
+        layers.SpatialCrossAttention(8, query_block=64),
         layers.SkipReconstruction(2, token_activation=True),
-        layers.DualCrossAttention((2, 1), 3, 2, 8, False, True, True),
+        layers.DualCrossAttention((2, 1), 3, 2, 8, False, True, True, 64),
     ],
     ids=lambda layer: type(layer).__name__,
 )

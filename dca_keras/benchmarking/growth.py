@@ -1,0 +1,69 @@
+"""How time and memory grow with the image, the batch and the blocks."""
+
+import numpy as np
+
+from dca_keras.benchmarking.models import race_variants
+from dca_keras.benchmarking.variant import Variant
+
+# What is varied, one at a time. U-Net's tokens are (side / 8)²: 196 to 16384.
+AXES = {
+    "side": (112, 224, 448, 672, 1024),
+    "batch": (1, 2, 4, 8, 16),
+    "blocks": (1, 2, 3, 4),
+}
+
+
+def measure_growth(
+    rounds=3, axes=AXES, model="unet", progress=lambda label: None
+):
+    """Time and memory of predictions and training steps along some axes.
+
+    Args:
+        rounds: Steps that count at each point.
+        axes: A mapping from "side", "batch" or "blocks" to its values.
+        model: One of `dca_keras.zoo.list_models()`.
+        progress: As for `run_race`.
+
+    Returns:
+        `(rows, exponents)`: rows as of `compare_models`, with "axis" and
+        "at" added; and for every axis, kind of step and measure the exponent
+        p of the power law `at ** p` that fits best, of the plain and the
+        attending model (blocks: the attending one's only).
+    """
+    rows = []
+    for axis, values in axes.items():
+        for training in (False, True):
+            for at in values:
+                variants = [
+                    Variant(model, dca, training, **{axis: at})
+                    for dca in ((True,) if axis == "blocks" else (False, True))
+                ]
+                found = race_variants(variants, rounds, (), progress)
+                rows += [{**row, "axis": axis, "at": at} for row in found]
+    return rows, _exponents(rows)
+
+
+def curves(rows, measure):
+    """`{(axis, training, dca): (places, values)}` of one measure."""
+    found = {}
+    for row in rows:
+        key = row["axis"], row["training"], row["dca"]
+        places, values = found.setdefault(key, ([], []))
+        places.append(row["at"])
+        values.append(row[measure])
+    return found
+
+
+def _exponents(rows):
+    return [
+        {
+            "axis": axis,
+            "training": training,
+            "dca": dca,
+            "measure": measure,
+            "exponent": float(np.polyfit(np.log(x), np.log(y), 1)[0]),
+        }
+        for measure in ("seconds", "peak_memory")
+        for (axis, training, dca), (x, y) in curves(rows, measure).items()
+        if len(x) > 1
+    ]
