@@ -11,6 +11,17 @@ CLASS_COLOURS = (
 )
 
 
+def palette():
+    """The colours of 256 class indices, black for the background.
+
+    Returns:
+        `(256, 3)`, uint8.
+    """
+    colours = [list(bytes.fromhex(colour[1:])) for colour in CLASS_COLOURS]
+    table = np.resize(np.array(colours, "uint8"), (256, 3))
+    return np.concatenate([np.zeros((1, 3), "uint8"), table[:-1]])
+
+
 def outline(mask):
     """Pixels of a mask that have a neighbour of another class.
 

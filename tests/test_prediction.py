@@ -1,29 +1,23 @@
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
-from dca_keras.data import read_image
-from dca_keras.prediction import load_run, predict, predict_files, to_mask
-from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
+from dca_keras.prediction import predict, to_mask
 
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("data") / "images")
+RNG = np.random.default_rng(0)
 
 
-@pytest.fixture
-def run(tmp_path, data_dir):
-    return write_run(tmp_path / "run", tiny_recipe(data_dir))
+def identity(*shape):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, keras.layers.Identity()(inputs))
 
 
-@pytest.mark.parametrize("size", [(16, 16), (33, 70), (1, 5)])
+@pytest.mark.parametrize("size", [(16, 16), (33, 70), (1, 5), (1, 1)])
+@pytest.mark.parametrize("depth", [(), (1,), (3,)])
 @pytest.mark.parametrize("classes", [1, 3])
-def test_predicts_at_the_size_of_the_image(size, classes):
-    inputs = keras.Input((16, 16, classes))
-    model = keras.Model(inputs, keras.layers.Identity()(inputs))
-    image = np.random.default_rng(0).random((*size, classes), "float32")
+def test_predicts_at_the_size_of_the_image(size, depth, classes):
+    model = identity(16, 16, classes)
+    image = RNG.random((*depth, *size, classes), "float32")
     probabilities = predict(model, image)
     assert probabilities.shape == image.shape
     assert probabilities.dtype == "float32"
@@ -33,19 +27,74 @@ def test_predicts_at_the_size_of_the_image(size, classes):
     np.testing.assert_allclose(flat, 0.25, rtol=1e-6)
 
 
-def test_a_model_for_any_size_gets_the_image_as_it_is():
-    inputs = keras.Input((None, None, 1))
-    model = keras.Model(inputs, keras.layers.Identity()(inputs))
-    image = np.random.default_rng(0).random((33, 70, 1), "float32")
-    np.testing.assert_array_equal(predict(model, image), image)
+@pytest.mark.parametrize("options", [{}, {"window": 16}, {"flips": True}])
+@pytest.mark.parametrize("size", [(33, 70), (1, 5), (1, 1)])
+def test_keeps_the_scale(size, options):
+    image = RNG.random((*size, 1), "float32")
+    found = predict(identity(None, None, 1), image, **options)
+    np.testing.assert_allclose(found, image, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 1), (1, 16, 16, 3)])
-def test_says_what_an_image_must_be(shape):
+@pytest.mark.parametrize("sides", [(None,) * 3, (8, 16, 16)])
+@pytest.mark.parametrize("size", [(20, 33, 17), (3, 40, 1), (8, 16, 16)])
+def test_predicts_volumes_at_their_size(sides, size):
+    volume = RNG.random((*size, 1), "float32")
+    found = predict(identity(*sides, 1), volume)
+    np.testing.assert_allclose(found, volume, atol=1e-6)
+
+
+FLAT = np.zeros((16, 16, 3), "float32")
+WRONG_IMAGES = {
+    # the model's sides, image, message
+    "no channels": ((16, 16), FLAT[..., 0], r"must be \(height, width, 3\)"),
+    "one channel": ((16, 16), FLAT[..., :1], r"Received: \(16, 16, 1\)"),
+    "alpha": ((16, 16), np.zeros((16, 16, 4)), r"Received: \(16, 16, 4\)"),
+    "five axes": ((16, 16), FLAT[None, None], r"Received: \(1, 1, 16, 16, 3\)"),
+    "number": ((16, 16), 0.5, r"Received: \(\)"),
+    "empty batch": ((16, 16), np.zeros((0, 16, 16, 3)), "a pixel at least"),
+    "no rows": ((16, 16), np.zeros((0, 16, 3)), "a pixel at least"),
+    "no volume": ((8, 8, 8), FLAT, r"must be \(depth, height, width, 3\)"),
+    "nan": ((16, 16), np.where(FLAT == 0, np.nan, 0), "no NaN"),
+    "one nan": (
+        (16, 16),
+        np.where(np.eye(16)[..., None] * [0, 0, 1] > 0, np.nan, 0),
+        "no NaN",
+    ),
+    "infinity": ((16, 16), FLAT + np.inf, r"values in \[0, 1\]"),
+    "bytes": ((16, 16), np.full((9, 9, 3), 255, "uint8"), "uint8 from 255"),
+    "above": ((16, 16), FLAT + 1.01, "from 1.01 to 1.01"),
+    "below": ((None, None), FLAT - 0.01, "from -0.01 to -0.01"),
+    "complex": ((16, 16), FLAT + 0j, "numbers. Received: complex64"),
+    "words": ((16, 16), np.full((9, 9, 3), "a"), "numbers. Received: <U1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_IMAGES)
+def test_says_what_an_image_must_be(name):
+    sides, image, message = WRONG_IMAGES[name]
+    with pytest.raises(ValueError, match=message):
+        predict(identity(*sides, 3), image)
+
+
+@pytest.mark.parametrize(
+    "image", [np.eye(16, dtype=bool), np.eye(16, dtype="uint8"), np.eye(16)]
+)
+def test_takes_any_numbers_within_the_range(image):
+    image = np.stack([image] * 3, axis=-1)
+    np.testing.assert_array_equal(predict(identity(16, 16, 3), image), image)
+
+
+def test_takes_what_rounding_leaves():
+    image = np.full((16, 16, 3), 1 + 1e-6, "float32")
+    np.testing.assert_array_equal(predict(identity(16, 16, 3), image), image)
+
+
+def test_broken_weights_give_no_answer():
     inputs = keras.Input((16, 16, 3))
-    model = keras.Model(inputs, keras.layers.Identity()(inputs))
-    with pytest.raises(ValueError, match=r"must be \(height, width, 3\)"):
-        predict(model, np.zeros(shape, "float32"))
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 1)(inputs))
+    model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
+    with pytest.raises(ValueError, match="gives NaN or infinity"):
+        predict(model, FLAT)
 
 
 def test_decides_on_classes():
@@ -53,56 +102,3 @@ def test_decides_on_classes():
     assert to_mask(one).tolist() == [0, 1, 0]
     three = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     assert to_mask(three).tolist() == [0, 2]
-
-
-@pytest.mark.parametrize("classes", [1, 3])
-def test_writes_masks_and_overlays(tmp_path, data_dir, classes):
-    run = write_run(
-        tmp_path / "run", tiny_recipe(data_dir, num_classes=classes)
-    )
-    images = data_dir / "test" / "images"
-    files = [images / "0.png", images / "2.png"]
-    done = []
-    written, broken = predict_files(run, files, on_done=lambda: done.append(1))
-    assert broken == []
-    assert len(done) == 2
-    folder = run / "predictions"
-    assert written == [folder / "0_mask.png", folder / "2_mask.png"]
-    model = load_run(run)[0]
-    for file, mask_path in zip(files, written, strict=True):
-        image = read_image(file)
-        expected = to_mask(predict(model, image))
-        mask = np.asarray(Image.open(mask_path))
-        np.testing.assert_array_equal(
-            mask, 255 * expected if classes == 1 else expected
-        )
-        overlay = Image.open(folder / f"{file.stem}_overlay.png")
-        assert overlay.size == (image.shape[1], image.shape[0])
-        assert overlay.mode == "RGB"
-
-
-def test_a_broken_file_does_not_stop_the_others(run, data_dir, tmp_path):
-    text = tmp_path / "notes.png"
-    text.write_text("not an image")
-    files = [tmp_path / "gone.png", text, data_dir / "val/images/1.png"]
-    output = tmp_path / "masks"
-    written, broken = predict_files(run, files, output)
-    assert written == [output / "1_mask.png"]
-    assert sorted(path.name for path in output.iterdir()) == [
-        "1_mask.png",
-        "1_overlay.png",
-    ]
-    assert len(broken) == 2
-    assert "gone.png" in broken[0]
-    assert "notes.png" in broken[1]
-
-
-def test_overwrites_nothing_of_the_users(run, data_dir):
-    before = read_all(data_dir)
-    first = data_dir / "test/images/1.png"
-    with pytest.raises(ValueError, match="More than one file is called 1;"):
-        predict_files(run, [first, data_dir / "val/images/1.png"])
-    with pytest.raises(ValueError, match="must not be the folder of an im"):
-        predict_files(run, [first], first.parent)
-    assert read_all(data_dir) == before
-    assert not (run / "predictions").exists()

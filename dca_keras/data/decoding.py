@@ -4,24 +4,30 @@ import numpy as np
 from PIL import Image
 
 from dca_keras.data.formats import read_pixels
+from dca_keras.data.guards import check_intensities
 
 LUMA = np.array([0.299, 0.587, 0.114], "float32")
 
 
-def read_image(path, channels=3):
+def read_image(path, channels=3, *, stack=False, intensities=None):
     """Read an image.
 
     8-bit values are divided by 255 and 16-bit ones by 65535; alpha is
     dropped, a palette looked up. A DICOM file's window is mapped to [0, 1],
-    a NIfTI slice from its lowest value to its highest.
+    a NIfTI file from its lowest value to its highest.
 
     Args:
         path: A PNG, JPEG, BMP, GIF, WebP, PNM or TIFF file, or one slice as
             NIfTI or DICOM.
         channels: 3 repeats grey images; 1 takes the luma of coloured ones.
+        stack: Whether a NIfTI volume, the frames of a DICOM file or the pages
+            of a TIFF are read too.
+        intensities: For NIfTI and DICOM, the two values that become 0 and 1,
+            in the file's own unit, such as -125 and 275 Hounsfield units.
 
     Returns:
-        A float32 array (height, width, channels) in [0, 1].
+        A float32 array (height, width, channels) in [0, 1]; of a stack
+        (depth, height, width, channels), which may be read-only.
 
     Raises:
         ValueError: If the file can't be read or holds no such image. It
@@ -29,12 +35,15 @@ def read_image(path, channels=3):
     """
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: {channels!r}")
-    values, palette, _ = read_pixels(path, scaled=True)
+    check_intensities(intensities)
+    values, palette, _ = read_pixels(path, True, intensities, stack)
     if palette is not None:
         values = _look_up(palette, values)
     image = _to_unit_range(path, values)
     if channels == 1 and image.shape[-1] == 3:
         return image @ LUMA[:, None]
+    if image.ndim > 3:  # A volume three times over may not fit in memory.
+        return np.broadcast_to(image, (*image.shape[:-1], channels))
     return np.repeat(image, channels // image.shape[-1], axis=-1)
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from dca_keras.data.volumes import read_dicom_frame, read_nifti_frame
+from dca_keras.data.dicom import read_dicom
+from dca_keras.data.guards import check_size
+from dca_keras.data.volumes import read_nifti
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
@@ -15,12 +17,17 @@ EXTENSIONS = (
     *(".nii", ".nii.gz", ".dcm"),
 )
 
+# One page, or pages that follow one another in depth, in time or unnamed.
+_TIFF_AXES = tuple(
+    depth + page for depth in ("", *"ZTIQ") for page in ("YX", "YXS", "SYX")
+)
+
 # What NumPy takes from Pillow as it is; the rest is converted to RGB.
 _PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "F", "I")
 
 
 class Pixels(NamedTuple):
-    values: np.ndarray  # (height, width, channels), as stored, no alpha
+    values: np.ndarray  # ([depth,] height, width, channels), no alpha
     palette: np.ndarray | None  # (256, 3) uint8; `values` are its indices
     lossy: bool
 
@@ -36,7 +43,7 @@ def split_name(path):
     return path.name[: len(path.name) - len(suffix)], suffix
 
 
-def read_pixels(path, scaled=False):
+def read_pixels(path, scaled=False, intensities=None, stack=False):
     """Read a file of any format.
 
     Args:
@@ -44,6 +51,8 @@ def read_pixels(path, scaled=False):
             Pillow reads.
         scaled: Whether to map NIfTI and DICOM values, which have no fixed
             range, to [0, 1].
+        intensities: For those, the two values that become 0 and 1.
+        stack: Whether a file may hold several slices, pages or frames.
 
     Returns:
         The `Pixels`.
@@ -56,8 +65,10 @@ def read_pixels(path, scaled=False):
     try:
         if path.stat().st_size == 0:
             raise ValueError("the file is empty")
-        pixels = _read_format(path, scaled)
+        pixels = _read_format(path, scaled, intensities)
         values = pixels.values
+        if values.ndim > 3 and not stack:
+            raise ValueError(f"it is a stack of {len(values)} images, not one")
         if values.shape[-1] in (2, 4):
             values = values[..., :-1]
         if values.shape[-1] not in (1, 3):
@@ -73,22 +84,20 @@ def read_pixels(path, scaled=False):
     return pixels._replace(values=values)
 
 
-def _read_format(path, scaled):
+def _read_format(path, scaled, intensities):
     _, suffix = split_name(path)
     if suffix in (".tif", ".tiff"):
         return _read_tiff(path)
     if suffix in (".nii", ".nii.gz"):
-        frame = read_nifti_frame(path, scaled)
-    elif suffix == ".dcm":
-        frame = read_dicom_frame(path, scaled)
-    else:
-        return _read_with_pillow(path)
-    return Pixels(np.atleast_3d(frame), None, False)
+        return Pixels(read_nifti(path, scaled, intensities), None, False)
+    if suffix == ".dcm":
+        return Pixels(read_dicom(path, scaled, intensities), None, False)
+    return _read_with_pillow(path)
 
 
 def _read_with_pillow(path):
     with Image.open(path) as image:
-        _check_area(*image.size)
+        check_size(image.height, image.width)
         lossy = image.format in ("JPEG", "MPO")
         if image.mode.partition(";")[0] not in _PLAIN_MODES:
             image = image.convert("RGB")
@@ -109,25 +118,22 @@ def _read_tiff(path):
             page, series = file.pages[0], file.series[0]
             if page.photometric > tifffile.PHOTOMETRIC.PALETTE:
                 return _read_with_pillow(path)  # It knows CMYK and the like.
-            if len(file.series) > 1 or series.axes not in ("YX", "YXS", "SYX"):
-                raise ValueError(f"it is a stack of {len(file.pages)} pages")
-            _check_area(page.imagewidth, page.imagelength)
+            axes = series.axes
+            if len(file.series) > 1 or axes not in _TIFF_AXES:
+                raise ValueError(
+                    f"its {len(file.pages)} pages differ in size, or are "
+                    f"{axes} and not slices"
+                )
+            check_size(len(file.pages), page.imagelength, page.imagewidth)
             values, palette = series.asarray(), page.colormap
     except ValueError as error:
         if "imagecodecs" in str(error):  # A compression that Pillow knows.
             return _read_with_pillow(path)
         raise
-    if series.axes == "SYX":
-        values = np.moveaxis(values, 0, -1)
+    if "S" not in axes:
+        values = values[..., None]
+    elif not axes.endswith("S"):
+        values = np.moveaxis(values, axes.index("S"), -1)
     if palette is not None:
         palette = (palette.T >> 8).astype("uint8")
-    return Pixels(np.atleast_3d(values), palette, False)
-
-
-def _check_area(width, height):
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and height * width > limit:
-        raise ValueError(
-            f"its {width}x{height} pixels are more than {limit}; cut it into "
-            "tiles, or raise `PIL.Image.MAX_IMAGE_PIXELS` if you trust it"
-        )
+    return Pixels(values, palette, False)

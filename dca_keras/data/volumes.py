@@ -1,11 +1,12 @@
-"""NIfTI and DICOM files into arrays of rows and columns."""
+"""NIfTI files into arrays of rows and columns, and back."""
 
 import contextlib
 import functools
-import importlib
 import threading
 
 import numpy as np
+
+from dca_keras.data.guards import check_size, need, scale
 
 _reading = threading.Lock()
 
@@ -33,9 +34,7 @@ def _read_volume(path):
         values = np.asarray(image.dataobj)
         if values.dtype == "float64":
             values = values.astype("float32")
-        values = _nibabel().apply_orientation(values, orientation)
-    # From nibabel's right, front and up to the order of a picture.
-    values = np.flip(values, (0, 1)).transpose(2, 1, 0)
+        values = _as_stack(values, orientation)
     values.flags.writeable = False
     return values
 
@@ -56,60 +55,76 @@ def volume_header(path):
     )
 
 
-def read_nifti_frame(path, scaled):
-    """Read a NIfTI file of one slice.
+def read_nifti(path, scaled=False, intensities=None):
+    """Read a NIfTI file.
+
+    Args:
+        path: The file.
+        scaled: Whether to map its values to [0, 1]: those of unsigned
+            integers and those within [0, 1] stay, others go from the lowest
+            to the highest of the file.
+        intensities: Instead, the two values that become 0 and 1.
 
     Returns:
-        An array (height, width), as stored; where `scaled` and not of
-        unsigned integers or within [0, 1], from the lowest value as 0 to
-        the highest as 1.
+        An array (height, width, 1) of one slice; of more, turned as by
+        `read_volume`, (depth, height, width, 1).
     """
     image, orientation = _open_nifti(path)
-    values = np.asarray(image.dataobj)
-    values = np.squeeze(_nibabel().apply_orientation(values, orientation))
-    if values.ndim != 2:
-        raise ValueError(f"it is a volume of shape {image.shape}, not a slice")
-    values = np.flip(values).T
-    if not scaled or values.dtype in ("uint8", "uint16"):
+    values = _as_seen(np.asarray(image.dataobj), orientation)[..., None]
+    if values.dtype.kind not in "buif":
+        raise ValueError(f"its values are {values.dtype}, not numbers")
+    if not scaled:
+        return values
+    if intensities is not None:
+        return scale(values, *intensities)
+    if values.dtype in ("uint8", "uint16"):
         return values
     values = values.astype("float32")
     low, high = values.min(), values.max()
     if 0 <= low and high <= 1:
         return values
-    return (values - low) / max(high - low, np.finfo("float32").tiny)
+    return scale(values, low, max(high, low + np.finfo("float32").tiny))
 
 
-def read_dicom_frame(path, scaled):
-    """Read a DICOM file of one frame.
+def write_nifti(path, values, like):
+    """Write what was found in a NIfTI file, in the place it has in space.
 
-    Returns:
-        An array (height, width) or (height, width, 3), as stored; where
-        `scaled` and grey, the file's window, or all that its bits hold,
-        mapped to [0, 1].
+    Args:
+        path: The file to write.
+        values: Turned as by `read_nifti`, with an axis of classes or none.
+        like: The file that was read. Its affine and header are kept.
     """
-    dataset = _need("pydicom").dcmread(path)
-    frames = int(dataset.get("NumberOfFrames", 1) or 1)
-    if frames > 1:
-        raise ValueError(f"it is a stack of {frames} frames")
-    values = dataset.pixel_array
-    if not scaled or values.ndim == 3:
-        return values
-    slope = float(dataset.get("RescaleSlope", 1))
-    intercept = float(dataset.get("RescaleIntercept", 0))
-    if "WindowCenter" in dataset and "WindowWidth" in dataset:
-        centre, width = (
-            float(np.ravel(dataset[name].value)[0])
-            for name in ("WindowCenter", "WindowWidth")
-        )
-        low, high = centre - width / 2, centre + width / 2
-    else:
-        bits, signed = dataset.BitsStored, dataset.PixelRepresentation
-        least = -(2 ** (bits - 1)) if signed else 0
-        low, high = np.array([least, least + 2**bits - 1]) * slope + intercept
-    values = values.astype("float32") * slope + intercept
-    values = np.clip((values - low) / (high - low), 0, 1)
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-    return (1 - values if inverted else values).astype("float32")
+    source = _nibabel().load(like)
+    image, orientation = _open_nifti(like)
+    classes = values.shape[2 if 1 in image.shape else 3 :]
+    stored = np.empty((*image.shape, *classes), values.dtype)
+    _as_seen(stored, orientation)[...] = values
+    if not classes:
+        stored = stored.reshape(source.shape)
+    header = source.header.copy()
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0  # of the scan, not of this
+    type(source)(stored, source.affine, header).to_filename(path)
+
+
+def _as_seen(values, orientation):
+    """A view of a NIfTI file's array: the picture if it is one, or a stack.
+
+    Where an array is written to instead, this puts it in its place.
+    """
+    if 1 not in values.shape[:3]:
+        return _as_stack(values, orientation)
+    values = _nibabel().apply_orientation(values, orientation)
+    thin = max(axis for axis in range(3) if values.shape[axis] == 1)
+    frame = values[(slice(None),) * thin + (0,)]
+    return np.flip(frame, (0, 1)).swapaxes(0, 1)
+
+
+def _as_stack(values, orientation):
+    # From nibabel's right, front and up to the order of a picture.
+    values = _nibabel().apply_orientation(values, orientation)
+    return np.flip(values, (0, 1)).swapaxes(0, 2)
 
 
 @contextlib.contextmanager
@@ -129,22 +144,16 @@ def _open_nifti(path):
     """A NIfTI image of three axes, unread, and how it lies in space."""
     nibabel = _nibabel()
     image = nibabel.load(path)
-    if len(image.shape) == 2:
+    check_size(*map(int, image.shape))
+    if len(image.shape) == 2 or set(image.shape[3:]) == {1}:
         image = nibabel.Nifti1Image(
-            np.asarray(image.dataobj)[..., None], image.affine
+            np.asarray(image.dataobj).reshape((*image.shape, 1)[:3]),
+            image.affine,
         )
+    if len(image.shape) != 3:
+        raise ValueError(f"its shape is {image.shape}, not that of a volume")
     return image, nibabel.io_orientation(image.affine)
 
 
 def _nibabel():
-    return _need("nibabel")
-
-
-def _need(name):
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"Reading NIfTI and DICOM needs {name}: "
-            'pip install "dca-keras[volumes]"'
-        ) from error
+    return need("nibabel")

@@ -175,7 +175,7 @@ UNREADABLE = {
             ".tif": "failed to read",
         }.items()
     },
-    "stack.tif": (np.zeros((5, 12, 10), "uint8"), "stack of 5 pages"),
+    "stack.tif": (np.zeros((5, 12, 10), "uint8"), "stack of 5 images"),
 }
 
 

@@ -2,44 +2,16 @@ import importlib
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian
 
 from dca_keras.data import read_image, read_mask, volumes
 from tests.data import archives
+from tests.data.scans import save_dicom, save_dicom_stack
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 4096, (12, 10)).astype("uint16")
 RGB = RNG.integers(0, 256, (12, 10, 3)).astype("uint8")
 LABELS = (GREY % 3).astype("uint8")
-
-
-def save_dicom(path, values, **tags):
-    """Write one uncompressed frame of a secondary capture."""
-    meta = pydicom.dataset.FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-    dataset = pydicom.Dataset()
-    dataset.file_meta = meta
-    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    dataset.Rows, dataset.Columns = values.shape[:2]
-    colour = values.ndim == 3
-    dataset.SamplesPerPixel = 3 if colour else 1
-    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    if colour:
-        dataset.PlanarConfiguration = 0
-    dataset.BitsAllocated = 8 * values.itemsize
-    dataset.BitsStored = dataset.BitsAllocated
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(values.dtype.kind == "i")
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    dataset.PixelData = values.tobytes()
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 WINDOW = {"WindowCenter": 40, "WindowWidth": 400}
@@ -130,16 +102,61 @@ def test_volumes_are_turned_to_one_view(tmp_path, affine):
     assert spacing == pytest.approx((3.0, 0.7, 0.8))
 
 
+@pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
+def test_reads_volumes_as_stacks(tmp_path, affine):
+    path = tmp_path / "a.nii"
+    values = RNG.integers(-1000, 2000, (4, 5, 6)).astype("int16")
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    volume = volumes.read_volume(path)[..., None].astype("float32")
+    low, high = volume.min(), volume.max()
+    for intensities, expected in (
+        (None, (volume - low) / (high - low)),
+        ((-100, 300), np.clip((volume + 100) / 400, 0, 1)),
+    ):
+        image = read_image(path, stack=True, intensities=intensities)
+        assert image.dtype == "float32" and image.shape[-1] == 3
+        np.testing.assert_allclose(
+            image, np.repeat(expected, 3, axis=-1), atol=1e-6
+        )
+
+
+def test_reads_dicom_frames_as_stacks(tmp_path):
+    stack = RNG.integers(0, 256, (3, 12, 10)).astype("uint8")
+    path = save_dicom_stack(tmp_path / "a.dcm", stack)
+    image = read_image(path, channels=1, stack=True)
+    np.testing.assert_allclose(image[..., 0], stack / 255, atol=1e-6)
+    image = read_image(path, 1, stack=True, intensities=(100, 200))
+    expected = np.clip((stack - 100.0) / 100, 0, 1)
+    np.testing.assert_allclose(image[..., 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (4, 5, 1), (4, 5), (1, 5, 6)])
+@pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
+@pytest.mark.parametrize("classes", [(), (3,)])
+def test_writes_back_where_it_was_read(tmp_path, shape, affine, classes):
+    values = RNG.integers(0, 1000, shape).astype("int16")
+    path, found = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    seen = volumes.read_nifti(path)
+    seen = seen.repeat(3, axis=-1) if classes else seen[..., 0]
+    volumes.write_nifti(found, seen, path)
+    image = nibabel.load(found)
+    np.testing.assert_array_equal(image.affine, nibabel.load(path).affine)
+    stored = np.asarray(image.dataobj)
+    for index in range(3 if classes else 1):
+        part = stored[..., index] if classes else stored
+        np.testing.assert_array_equal(part.reshape(shape), values)
+
+
 def test_names_what_is_no_frame(tmp_path):
     archives.save_nifti(tmp_path / "a.nii.gz", np.zeros((4, 5, 6), "uint8"))
-    with pytest.raises(ValueError, match=r"a\.nii\.gz can't be read.*a volume"):
-        read_image(tmp_path / "a.nii.gz")
-    stack = np.zeros((2, 12, 10), "uint8")
-    path = save_dicom(
-        tmp_path / "a.dcm", stack, Rows=12, Columns=10, NumberOfFrames=2
-    )
     with pytest.raises(
-        ValueError, match=r"a\.dcm can't be .*stack of 2 frames"
+        ValueError, match=r"a\.nii\.gz can't be .*stack of 6 images"
+    ):
+        read_image(tmp_path / "a.nii.gz")
+    path = save_dicom_stack(tmp_path / "a.dcm", np.zeros((2, 12, 10), "uint8"))
+    with pytest.raises(
+        ValueError, match=r"a\.dcm can't be .*stack of 2 images"
     ):
         read_image(path)
     for name in ("b.dcm", "b.nii", "b.nii.gz"):

@@ -1,0 +1,62 @@
+"""DICOM files into arrays of rows and columns."""
+
+import numpy as np
+
+from dca_keras.data.guards import check_size, need, scale
+
+
+def read_dicom(path, scaled=False, intensities=None):
+    """Read a DICOM file.
+
+    Args:
+        path: The file.
+        scaled: Whether to map grey values to [0, 1]: from the file's window,
+            or from all that its bits hold.
+        intensities: Instead, the two values that become 0 and 1, in the
+            file's own unit such as Hounsfield's.
+
+    Returns:
+        An array (height, width, channels); of several frames (frames,
+        height, width, channels).
+    """
+    dataset = need("pydicom").dcmread(path)
+    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    check_size(frames, dataset.Rows, dataset.Columns)
+    values = dataset.pixel_array
+    if dataset.get("SamplesPerPixel", 1) > 1:
+        return values
+    values = values[..., None]
+    if not scaled:
+        return values
+    slope = float(dataset.get("RescaleSlope", 1))
+    intercept = float(dataset.get("RescaleIntercept", 0))
+    values = values.astype("float32") * slope + intercept
+    if intensities is not None:
+        return scale(values, *intensities)
+    values = scale(values, *_dicom_window(dataset, slope, intercept))
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    return 1 - values if inverted else values
+
+
+def read_dicom_spacing(path):
+    """The millimetres from row to row and from column to column.
+
+    `None` where they are not known, or the file is no DICOM file.
+    """
+    if not str(path).lower().endswith(".dcm"):
+        return None
+    dataset = need("pydicom").dcmread(path, stop_before_pixels=True)
+    spacing = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
+    return tuple(map(float, spacing)) if spacing else None
+
+
+def _dicom_window(dataset, slope, intercept):
+    if "WindowCenter" in dataset and "WindowWidth" in dataset:
+        centre, width = (
+            float(np.ravel(dataset[name].value)[0])
+            for name in ("WindowCenter", "WindowWidth")
+        )
+        return centre - width / 2, centre + width / 2
+    bits, signed = dataset.BitsStored, dataset.PixelRepresentation
+    least = -(2 ** (bits - 1)) if signed else 0
+    return np.array([least, least + 2**bits - 1]) * slope + intercept

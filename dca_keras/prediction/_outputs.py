@@ -1,0 +1,146 @@
+"""What was predicted into files that lie as the input does."""
+
+import numpy as np
+import tifffile
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from dca_keras._drawing import palette
+from dca_keras._files import replace_file
+from dca_keras.data.dicom import read_dicom_spacing
+from dca_keras.data.formats import split_name
+from dca_keras.data.volumes import write_nifti
+from dca_keras.plotting import draw_overlay
+
+CLASSES = 256  # A byte a pixel, in every format.
+ROWS = 1024  # That are drawn at a time, however large the image.
+
+
+def ends(source):
+    """What the names of mask, probabilities and overlay of a file end in."""
+    _, suffix = split_name(source)
+    if suffix in (".nii", ".nii.gz"):
+        mask = probabilities = suffix
+    else:
+        # A page of TIFF can hold a float, and several can hold a stack.
+        probabilities = ".tif"
+        mask = ".tif" if suffix in (".tif", ".tiff", ".dcm") else ".png"
+    return f"_mask{mask}", f"_probabilities{probabilities}", "_overlay.png"
+
+
+def write_mask(path, mask, source):
+    """Writes class indices in the format and the geometry of their source.
+
+    NIfTI keeps the affine and the header, TIFF its resolution, PNG its dots
+    per inch, and of DICOM the pixels' spacing becomes TIFF's resolution. PNG
+    and TIFF have a palette with the overlays' colours.
+
+    Args:
+        path: The file, with an extension from `ends`.
+        mask: `(height, width)` or `(depth, height, width)`.
+        source: The file that was predicted.
+    """
+    mask = mask.astype("uint8")
+    with replace_file(path) as temporary:
+        if path.name.endswith((".nii", ".nii.gz")):
+            write_nifti(temporary, mask, source)
+        elif path.suffix == ".png":
+            image = Image.fromarray(mask)
+            image.putpalette(palette().tobytes())
+            image.save(temporary, **_dots_per_inch(source))
+        else:
+            axes = "ZYX"[-mask.ndim :]
+            colours = 257 * palette().T.astype("uint16")
+            _write_tiff(temporary, mask, axes, source, colormap=colours)
+
+
+def write_probabilities(path, probabilities, source):
+    """Writes probabilities as float32, NIfTI if the source is, else TIFF.
+
+    Args:
+        path: The file.
+        probabilities: `(height, width, classes)` or `(depth, height, width,
+            classes)`. The classes are NIfTI's fourth axis and TIFF's pages.
+        source: The file that was predicted.
+    """
+    axes = "ZYX"[-probabilities.ndim + 1 :]
+    if probabilities.shape[-1] == 1:
+        probabilities = probabilities[..., 0]
+    with replace_file(path) as temporary:
+        if path.name.endswith((".nii", ".nii.gz")):
+            write_nifti(temporary, probabilities, source)
+            return
+        if probabilities.ndim > len(axes):
+            probabilities = np.moveaxis(probabilities, -1, -3)
+            axes = axes.replace("YX", "CYX")
+        _write_tiff(temporary, probabilities, axes, source)
+
+
+def write_overlay(path, image, mask, texts):
+    """Writes the image under its tinted and outlined mask, as PNG.
+
+    Of a stack, the slice with the most foreground.
+
+    Args:
+        path: The file.
+        image: `([depth,] height, width, channels)`, in [0, 1].
+        mask: The same without channels.
+        texts: What to note in the file, text by name; `read_texts` gives it
+            back.
+    """
+    if mask.ndim == 3:
+        fullest = np.argmax((mask > 0).sum(axis=(1, 2)))
+        image, mask = image[fullest], mask[fullest]
+    drawn = np.empty((*mask.shape, 3), "uint8")
+    for top in range(0, len(mask), ROWS):
+        # A row more at either end, for the outline.
+        first, last = max(top - 1, 0), top + ROWS + 1
+        part = draw_overlay(image[first:last], mask[first:last])
+        drawn[top : top + ROWS] = part[top - first :][:ROWS]
+    notes = PngInfo()
+    for name, text in texts.items():
+        notes.add_text(name, text)
+    with replace_file(path) as temporary:
+        Image.fromarray(drawn).save(temporary, pnginfo=notes)
+
+
+def read_texts(path):
+    """What `write_overlay` noted in a file; empty if it is none of its."""
+    try:
+        with Image.open(path) as image:
+            return dict(image.info)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return {}
+
+
+def _write_tiff(path, values, axes, source, **options):
+    if "colormap" in options:
+        options["photometric"] = "palette"
+    metadata = {"axes": axes}
+    if split_name(source)[1] in (".tif", ".tiff"):
+        with tifffile.TiffFile(source) as file:
+            tags, imagej = file.pages[0].tags, file.imagej_metadata or {}
+            options["imagej"] = file.is_imagej
+        if "XResolution" in tags and "YResolution" in tags:
+            options |= {
+                "resolution": [
+                    tags[axis].value for axis in ("XResolution", "YResolution")
+                ],
+                "resolutionunit": tags.valueof("ResolutionUnit"),
+            }
+        kept = ("spacing", "unit")
+        metadata |= {name: imagej[name] for name in kept if name in imagej}
+    elif spacing := read_dicom_spacing(source):
+        options["resolution"] = [10 / side for side in spacing[::-1]]
+        options["resolutionunit"] = "centimeter"
+    tifffile.imwrite(
+        path, values, metadata=metadata, compression="zlib", **options
+    )
+
+
+def _dots_per_inch(source):
+    try:
+        with Image.open(source) as image:
+            return {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
+    except OSError:  # DICOM, which Pillow does not read.
+        return {}

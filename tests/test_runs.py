@@ -1,0 +1,164 @@
+"""What is no run is refused, and runs no code."""
+
+import json
+import shutil
+import zipfile
+
+import keras
+import pytest
+
+from dca_keras._files import write_json
+from dca_keras.prediction import load_run
+from tests.tiny_run import tiny_recipe, write_images, write_run
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    data_dir = write_images(folder / "data")
+    return write_run(folder / "run", tiny_recipe(data_dir))
+
+
+@pytest.fixture
+def run(tmp_path, whole):
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+def test_loads_a_run(run):
+    model, recipe, samples = load_run(run)
+    assert model.input_shape[1:] == (*recipe.image_size, recipe.channels)
+    assert samples["test"] == ["test-0", "test-1", "test-2"]
+
+
+RECIPES = {
+    "empty": b"",
+    "text": b"not a recipe",
+    "bytes": b"\xff\xfe\xfa",
+    "list": b"[]",
+    "nothing": b"{}",
+    "deep": b"[" * 100_000,
+    "foreign": b'{"recipe": {"optimizer": "sgd"}, "samples": {}}',
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_names_a_broken_recipe(run, name):
+    (run / "recipe.json").write_bytes(RECIPES[name])
+    with pytest.raises(ValueError, match=r"recipe\.json is not a run's recipe"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("part", ["recipe", "samples"])
+def test_names_half_a_recipe(run, part):
+    record = json.loads((run / "recipe.json").read_text())
+    del record[part]
+    write_json(run / "recipe.json", record)
+    with pytest.raises(ValueError, match=f"not a run's recipe.*{part}"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "model.keras"])
+def test_names_what_is_missing(run, name):
+    (run / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing, so .*/run is"):
+        load_run(run)
+    (run / name).mkdir()
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        load_run(run)
+
+
+def test_names_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match=r"gone/recipe\.json is missing"):
+        load_run(tmp_path / "gone")
+
+
+def conv(layer=None, size=32, classes=1):
+    inputs = keras.Input((size, size, 3))
+    x = inputs if layer is None else layer(inputs)
+    return keras.Model(inputs, keras.layers.Conv2D(classes, 1)(x))
+
+
+FOREIGN = {
+    "size": (lambda: conv(size=16), "maps .16, 16, 3. to 1 classes"),
+    "classes": (lambda: conv(classes=2), "to 2 classes and"),
+    "two inputs": (
+        lambda: keras.Model(
+            inputs := [keras.Input((32, 32, 3)), keras.Input((32, 32, 3))],
+            keras.layers.Add()(inputs),
+        ),
+        "they are not of one run",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_refuses_the_model_of_another_run(run, name):
+    make, message = FOREIGN[name]
+    make().save(run / "model.keras")
+    with pytest.raises(ValueError, match=message):
+        load_run(run)
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, 0.99])
+def test_names_a_truncated_model(run, keep):
+    path = run / "model.keras"
+    content = path.read_bytes()
+    size = keep if isinstance(keep, int) else int(keep * len(content))
+    path.write_bytes(content[:size])
+    with pytest.raises(ValueError, match=r"model\.keras can't be loaded"):
+        load_run(run)
+
+
+def replace_config(path, change):
+    """Rewrite what an archive says its model consists of."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    change(config)
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def a_lambda(path, ran):
+    ran = str(ran)
+    conv(keras.layers.Lambda(lambda x: open(ran, "w") and x)).save(path)
+
+
+def insert_call(path, module, name, argument):
+    call = {"module": module, "class_name": name, "config": argument}
+    conv().save(path)
+    replace_config(
+        path, lambda c: c["config"]["layers"].insert(1, call | {"args": []})
+    )
+
+
+def a_foreign_class(path, ran):
+    insert_call(path, "pathlib", "Path", {"path": str(ran)})
+
+
+def a_keras_function(path, ran):
+    name = "enable_unsafe_deserialization"
+    insert_call(path, "keras.config", "function", name)
+
+
+ARCHIVES = [a_lambda, a_foreign_class, a_keras_function]
+
+
+@pytest.mark.parametrize("write", ARCHIVES)
+def test_runs_no_code_from_an_archive(run, tmp_path, write):
+    ran = tmp_path / "ran"
+    write(run / "model.keras", ran)
+    ran.unlink(missing_ok=True)  # Saving traces the model, and so runs it.
+    with pytest.raises(ValueError, match=r"(?s)model\.keras .* It was not run"):
+        load_run(run)
+    assert not ran.exists()
+
+
+def test_the_lambda_would_have_run(tmp_path):
+    ran = tmp_path / "ran"
+    a_lambda(tmp_path / "model.keras", ran)
+    ran.unlink()
+    keras.saving.load_model(tmp_path / "model.keras", safe_mode=False)
+    assert ran.exists()
