@@ -22,6 +22,13 @@ _ERROR_COLOURS = {
     "false negative": "#56b4e9",
     "wrong class": "#f0e442",
 }
+# Bright on stained tissue and on grey scans.
+OUTLINE_COLOURS = {
+    "truth": CLASS_COLOURS[0],
+    "prediction": "#ffb000",
+    "both": "#ffffff",
+}
+_OUTLINED_SIDE = 384  # pixels, about
 # What is shown of the images sorted from best to worst; where images are few,
 # the earlier lines win.
 _POSITIONS = {
@@ -120,6 +127,39 @@ def draw_overlay(image, mask, opacity=0.35):
     colours = _paint(mask, CLASS_COLOURS)
     tint = np.where(outline(mask), 1.0, opacity * (mask > 0))[..., None]
     return np.rint(255 * (image * (1 - tint) + colours * tint)).astype("uint8")
+
+
+def draw_outlines(image, truth, prediction):
+    """Draws the outlines of the true and the predicted mask in an image.
+
+    The picture is a whole number of times as large as the image, so that the
+    lines are thin beside what they enclose.
+
+    Args:
+        image: `(height, width, channels)`, floats in [0, 1].
+        truth: `(height, width)`, class indices; {0, 1} for one class.
+        prediction: As `truth`.
+
+    Returns:
+        `(height, width, 3)`, uint8, a few hundred pixels wide or more. The
+        colours are those of `OUTLINE_COLOURS`.
+    """
+    times = max(1, round(_OUTLINED_SIDE / max(truth.shape)))
+    picture, truth, prediction = (
+        part.repeat(times, axis=0).repeat(times, axis=1)
+        for part in (_to_rgb(image), truth, prediction)
+    )
+    there, found = _thick_outline(truth), _thick_outline(prediction)
+    for where, colour in zip(
+        (there, found, there & found), OUTLINE_COLOURS.values(), strict=True
+    ):
+        picture[where] = to_rgb(colour)
+    return np.rint(255 * picture).astype("uint8")
+
+
+def _thick_outline(mask):
+    line = outline(mask)
+    return line | outline(np.where(line, 0, mask))
 
 
 def _legend(classes):

@@ -1,10 +1,24 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
 from dca_keras import plotting
 from dca_keras._drawing import CLASS_COLOURS
-from dca_keras.plotting import Case, draw_overlay, pick_cases, save_predictions
+from dca_keras.evaluation._charts import (
+    draw_differences,
+    draw_distribution,
+    draw_history,
+)
+from dca_keras.plotting import (
+    OUTLINE_COLOURS,
+    Case,
+    draw_outlines,
+    draw_overlay,
+    pick_cases,
+    save_predictions,
+)
 
 
 @pytest.mark.parametrize("count", range(1, 12))
@@ -67,3 +81,50 @@ def test_the_overlay_tints_the_mask_alone(channels):
     outline, inside = overlay[2, 4], overlay[4, 4]
     assert tuple(outline) == ImageColor.getrgb(CLASS_COLOURS[0])
     assert np.all((inside > 51) & (inside < outline))
+
+
+@pytest.mark.parametrize("channels, side", [(1, 32), (3, 400)])
+def test_outlines_lie_on_their_masks(channels, side):
+    image = np.full((side, side, channels), 0.2, "float32")
+    truth, prediction = np.zeros((2, side, side), "int32")
+    truth[4:20, 4:20] = 1
+    prediction[10:26, 4:20] = 2
+    picture = draw_outlines(image, truth, prediction)
+    times = len(picture) // side
+    assert times * side == len(picture) >= 384
+    colours = {
+        name: np.all(picture == ImageColor.getrgb(colour), axis=-1)
+        for name, colour in OUTLINE_COLOURS.items()
+    }
+    line = sum(colours.values())
+    assert np.all(picture[line == 0] == 51)
+    large = [
+        mask.repeat(times, 0).repeat(times, 1) for mask in (truth, prediction)
+    ]
+    assert np.all(large[0][colours["truth"]] == 1)
+    assert np.all(large[1][colours["prediction"]] == 2)
+    # Their left and right sides agree where both are; top and bottom differ.
+    assert colours["both"][15 * times, 4 * times]
+    assert colours["truth"][4 * times, 12 * times]
+    assert colours["prediction"][26 * times - 1, 12 * times]
+
+
+HISTORY = {"epoch": [1, 2, 3], "val_dice": [0.1, 0.5, 0.4]}
+CHARTS = [
+    (draw_distribution, ({"foreground": [0.5]},)),
+    (draw_distribution, ({"a": [0.5, 0.7, 1.0], "b": [0.0, 0.2, 0.9]},)),
+    (draw_history, (HISTORY,)),
+    (draw_history, (HISTORY | {"loss": [3, 2, 1], "dice": [0, 0.5, 1]},)),
+    (draw_history, ({"epoch": [1], "val_dice": [0.3], "val_loss": [1]},)),
+    (draw_differences, ({"b": (0.1, (-0.1, 0.3)), "c": (0.2, None)}, "Dice")),
+]
+
+
+@pytest.mark.parametrize("draw, arguments", CHARTS)
+def test_draws_a_chart(draw, arguments):
+    with Image.open(io.BytesIO(draw(*arguments))) as picture:
+        assert picture.format == "PNG"
+        pixels = np.asarray(picture.convert("RGB"))
+    assert 800 < pixels.shape[1] < 900
+    blue = (pixels[..., 2].astype(int) - pixels[..., 0]) > 100
+    assert blue.sum() > 20

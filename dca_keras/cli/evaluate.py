@@ -1,18 +1,84 @@
 """The command `dca-keras evaluate`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dca_keras.cli._options import DataDir, RunFolder, print_scores
+from dca_keras.cli._options import (
+    DataDir,
+    ImageSize,
+    err,
+    optional,
+    print_line,
+    print_scores,
+    sides,
+)
 
 
 def evaluate(
-    run: RunFolder,
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A folder that `train` made.", metavar="[RUN]"),
+    ] = None,
     part: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     data_dir: DataDir = None,
+    saved_model: optional(
+        Path, "Instead of a run: a SavedModel that `export` wrote."
+    ) = None,
+    data: optional(str, "Of a SavedModel: the dataset, such as glas.") = None,
+    image_size: ImageSize = None,
+    output: optional(Path, "Of a SavedModel: the folder to write to.") = None,
 ):
-    """Score a trained model; writes its metrics.json and predictions.png."""
-    from dca_keras.evaluation import evaluate_run
+    """Score a trained model on a part of a dataset.
 
-    print_scores(evaluate_run(run, part, data_dir))
+    Writes metrics.json, metrics.csv, report.html and predictions.png beside
+    the model, or into OUTPUT.
+    """
+    of_saved_model = {
+        "--data": data,
+        "--output": output,
+        "--image-size": image_size,
+    }
+    if (run is None) == (saved_model is None):
+        raise ValueError("Give a RUN, or `--saved-model PATH`, and not both.")
+    if saved_model is None:
+        given = [name for name, value in of_saved_model.items() if value]
+        if given:
+            raise ValueError(
+                f"{', '.join(given)} can be given with `--saved-model` only: "
+                "a run has its own."
+            )
+        from dca_keras.evaluation import evaluate_run
+
+        scores = evaluate_run(run, part, data_dir, console=err)
+    else:
+        if data is None or output is None:
+            raise ValueError("`--saved-model` needs `--data` and `--output`.")
+        scores = _evaluate_saved_model(
+            saved_model, output, data, data_dir, part, sides(image_size)
+        )
+    print_scores(scores)
+    suffix = "" if part == "test" else f"_{part}"
+    print_line(f"  {(output or run) / f'report{suffix}.html'}")
+
+
+def _evaluate_saved_model(path, output, data, data_dir, part, image_size):
+    from dca_keras.evaluation import evaluate_dataset
+    from dca_keras.export import load_saved_model
+
+    model = load_saved_model(path)
+    files = model.card["image_files"]
+    if image_size is None and isinstance(files, dict):
+        image_size = files["segmented_at"]
+    return evaluate_dataset(
+        model,
+        output,
+        data=data,
+        data_dir=data_dir,
+        part=part,
+        image_size=image_size,
+        num_classes=model.output_shape[-1],
+        facts={"model": model.card["name"], "training": model.card["training"]},
+        console=err,
+    )

@@ -1,0 +1,34 @@
+"""What a result was computed with."""
+
+import importlib
+import os
+import platform
+from pathlib import Path
+
+import keras
+
+
+def environment():
+    """Versions and hardware, with nothing that tells whose machine it is."""
+    modules = ("dca_keras", "keras", "tensorflow", "numpy")
+    backend = keras.backend.backend()
+    hardware = {"processor": _processor(), "cpus": os.cpu_count()}
+    if backend != "torch":  # There, Keras can't list devices.
+        hardware["devices"] = keras.distribution.list_devices()
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{m: importlib.import_module(m).__version__ for m in modules},
+            "backend": backend,
+        },
+        "hardware": hardware,
+    }
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # Not Linux.
+        return platform.processor()
+    names = [line for line in lines if line.startswith("model name")]
+    return names[0].partition(": ")[2] if names else platform.machine()

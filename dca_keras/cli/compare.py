@@ -1,0 +1,78 @@
+"""The command `dca-keras compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from dca_keras.cli._options import optional, out, print_line
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of evaluated runs.", metavar="RUN RUN…"),
+    ],
+    part: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    output: optional(
+        Path, "Folder to write comparison.json, .csv and .png to."
+    ) = None,
+):
+    """Put the scores of runs side by side, and their differences.
+
+    The runs must have been scored on the same images. Seeds of one recipe
+    are taken together. Differences are to the first run, image by image,
+    with 95 % intervals; where 0 lies outside of one, the choice of the images
+    alone does not explain the difference.
+    """
+    from dca_keras.comparison import compare as compare_runs
+
+    comparison = compare_runs(runs, part, output)
+    print_line(
+        f"{comparison['data']}, {part}: {comparison['images']} images of "
+        f"{comparison['cases']} cases; distances in "
+        f"{comparison['distance_unit']}"
+    )
+    out.print(_tabulate(comparison["groups"]))
+    for group in comparison["groups"]:
+        if len(group["runs"]) > 1:
+            dice = ", ".join(f"{run['dice']:.4f}" for run in group["runs"])
+            print_line(f"  Dice of each run of {group['name']}: {dice}")
+    if output is not None:
+        for name in ("comparison.json", "comparison.csv", "comparison.png"):
+            if (output / name).exists():
+                print_line(f"  {output / name}")
+
+
+def _tabulate(groups):
+    """A table with a line for every score of every group."""
+    from dca_keras.evaluation._scores import DISTANCES
+    from dca_keras.evaluation._wording import HEADINGS
+
+    table = Table("", "model", box=None, padding=(0, 1, 0, 0))
+    for heading in ("runs", "mean", "95 % interval", "minus 1st"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for name, heading in HEADINGS.items():
+        form = ".2f" if name in DISTANCES else ".3f"
+        for group in groups:
+            difference = group.get("differences", {}).get(name)
+            table.add_row(
+                heading if group is groups[0] else "",
+                group["name"],
+                str(len(group["runs"])),
+                *_cells(group["scores"][name], form),
+                *(_cells(difference, f"+{form}") if difference else ()),
+            )
+        table.add_section()
+    return table
+
+
+def _cells(score, form):
+    """A mean and its interval as texts."""
+    mean, interval = score["mean"], score["interval"]
+    return (
+        "–" if mean is None else format(mean, form),
+        " to ".join(format(end, form) for end in interval or ()),
+    )

@@ -1,0 +1,166 @@
+"""The arithmetic of a segmentation's scores: overlaps and surface distances.
+
+In NumPy and SciPy, and NaN is a score that isn't defined. Of a class, let `P`
+and `T` be the pixels of the predicted and of the true mask, `I` those in both.
+"""
+
+import warnings
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+SCORES = ("dice", "iou", "precision", "recall", "hd95", "assd")
+DISTANCES = ("hd95", "assd")
+MILLIMETRES = "mm"
+PIXELS = "pixels of the original image"
+PERCENTILE = 95
+
+
+def count_pixels(truth, prediction, classes):
+    """Counts the pixels that decide the overlaps.
+
+    Args:
+        truth: Class indices of any shape; {0, 1} for one class.
+        prediction: As `truth`.
+        classes: 1, or the number of classes with the background.
+
+    Returns:
+        Integers (classes, 3): `I`, `P` and `T` of every class. One class is
+        the foreground; several begin with the background.
+
+    Raises:
+        ValueError: If a mask holds an index that is none of the classes.
+    """
+    held = max(classes, 2)
+    for name, mask in (("truth", truth), ("prediction", prediction)):
+        if mask.size and not 0 <= mask.min() <= mask.max() < held:
+            raise ValueError(
+                f"`{name}` must hold class indices from 0 to {held - 1}. "
+                f"Received: {mask.min()} to {mask.max()}. Use a model with as "
+                "many classes as the masks."
+            )
+    pairs = truth.ravel().astype("int64") * held + prediction.ravel()
+    pairs = np.bincount(pairs, minlength=held**2).reshape(held, held)
+    counts = np.stack([np.diag(pairs), pairs.sum(0), pairs.sum(1)], axis=-1)
+    return counts if classes > 1 else counts[1:]
+
+
+def overlap_scores(counts):
+    """Dice, IoU, precision and recall.
+
+    They are `2 I / (P + T)`, `I / (P + T - I)`, `I / P` and `I / T`. Where
+    both masks are empty all four are 1. Where one is empty Dice and IoU are
+    0, and so is either precision or recall; the other is not defined.
+
+    Args:
+        counts: `(..., 3)`, see `count_pixels`.
+
+    Returns:
+        Floats (..., 4), in that order, from 0 to 1 or NaN.
+    """
+    both, predicted, true = np.moveaxis(np.asarray(counts, "float64"), -1, 0)
+    scores = np.stack(
+        [
+            _ratio(2 * both, predicted + true),
+            _ratio(both, predicted + true - both),
+            _ratio(both, predicted),
+            _ratio(both, true),
+        ],
+        axis=-1,
+    )
+    scores[predicted + true == 0] = 1
+    return scores
+
+
+def smoothed_scores(counts, smooth=1.0):
+    """Dice and IoU as `dca_keras.metrics` has them, and as published.
+
+    Args:
+        counts: `(..., classes, 3)`, see `count_pixels`.
+        smooth: Positive; added to both sides of the fraction.
+
+    Returns:
+        Floats (..., 2): the means over all classes, the background among
+        them if there are several.
+    """
+    both, predicted, true = np.moveaxis(np.asarray(counts, "float64"), -1, 0)
+    dice = (2 * both + smooth) / (predicted + true + smooth)
+    iou = (both + smooth) / (predicted + true - both + smooth)
+    return np.stack([dice.mean(-1), iou.mean(-1)], axis=-1)
+
+
+def surface_distances(truth, prediction, spacing):
+    """95 % Hausdorff distance and average symmetric surface distance.
+
+    A mask's surface are its pixels with a neighbour outside (of 4, in a
+    volume of 6), or at the edge of the picture. The distances from every
+    surface pixel of each mask to the nearest of the other make one list:
+    its 95th percentile, linearly interpolated, and its mean are returned.
+    This is the definition of MedPy 0.5.2.
+
+    Args:
+        truth: Bools (height, width) or (depth, height, width).
+        prediction: As `truth`.
+        spacing: Distance between neighbours along every axis.
+
+    Returns:
+        Floats (2,), in the unit of `spacing`: 0 where both masks are empty,
+        NaN where one of them is.
+    """
+    if not (truth.any() and prediction.any()):
+        empty = not (truth.any() or prediction.any())
+        return np.full(2, 0.0 if empty else np.nan)
+    surfaces = [_surface(mask) * spacing for mask in (truth, prediction)]
+    distances = np.concatenate(
+        [
+            KDTree(there).query(here)[0]
+            for here, there in (surfaces, surfaces[::-1])
+        ]
+    )
+    return np.array([np.percentile(distances, PERCENTILE), distances.mean()])
+
+
+def score_classes(truth, prediction, counts, spacing):
+    """All of `SCORES` for every class of one image or volume.
+
+    Args:
+        truth: Class indices (height, width) or (depth, height, width).
+        prediction: As `truth`.
+        counts: What `count_pixels` returned for them.
+        spacing: See `surface_distances`.
+
+    Returns:
+        Floats (classes, 6).
+    """
+    distances = [
+        surface_distances(truth == index, prediction == index, spacing)
+        for index in class_indices(len(counts))
+    ]
+    return np.concatenate([overlap_scores(counts), distances], axis=-1)
+
+
+def class_indices(classes):
+    """The indices that `classes` stands for, in the order of all tables."""
+    return [1] if classes == 1 else list(range(classes))
+
+
+def mean_defined(values, axis):
+    """The mean over an axis of what is defined; NaN where nothing is."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice")
+        return np.nanmean(values, axis=axis)
+
+
+def _ratio(part, whole):
+    return np.divide(
+        part, whole, out=np.full_like(whole, np.nan), where=whole > 0
+    )
+
+
+def _surface(mask):
+    """The places of a mask's surface, (pixels, axes)."""
+    # Beyond the mask there is nothing to find, and much to search.
+    box = ndimage.find_objects(mask.astype("uint8"))[0]
+    inside = ndimage.binary_erosion(mask[box])
+    return np.argwhere(mask[box] & ~inside) + [side.start for side in box]

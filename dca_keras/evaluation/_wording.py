@@ -1,0 +1,99 @@
+"""What readers are told about scores, in every place in the same words."""
+
+from dca_keras.evaluation._scores import SCORES
+
+FEW_CASES = 10
+HEADINGS = dict(
+    zip(
+        SCORES,
+        ("Dice", "IoU", "precision", "recall", "HD95", "ASSD"),
+        strict=True,
+    )
+)
+VARIANTS = {
+    "plain": "",
+    "dca": " with DCA",
+    "dca_channel": " with DCA's channel attention alone",
+    "dca_spatial": " with DCA's spatial attention alone",
+    "dca_control": " with DCA's residual and norm, without attention",
+}
+DEFINITIONS = {
+    "Dice and IoU": "How far prediction and truth overlap, from 0 (nowhere) "
+    "to 1 (they are equal). With P the predicted pixels of a class, T the "
+    "true ones and I those in both: Dice = 2 I / (P + T), IoU = I / (P + T − "
+    "I).",
+    "Precision and recall": "Precision = I / P: how much of what was marked "
+    "is right. Recall (sensitivity) = I / T: how much of what is there was "
+    "marked.",
+    "HD95 and ASSD": "How far the two outlines lie apart; 0 is best. From "
+    "every pixel of either outline the distance to the nearest pixel of the "
+    "other is taken. ASSD, the average symmetric surface distance, is the "
+    "mean of them all; HD95, the 95 % Hausdorff distance, is their 95th "
+    "percentile.",
+    "Empty masks": "Where a class is neither there nor predicted, Dice, IoU, "
+    "precision and recall are 1 and the distances 0. Where it is predicted "
+    "but not there, Dice, IoU and precision are 0; where it is there but not "
+    "predicted, Dice, IoU and recall are 0. The remaining score would divide "
+    "by nothing, and there is no second outline: these are undefined, left "
+    "out of the means, and counted in the tables.",
+    "Case": "A patient, a slide or a volume, with all of its images. Its "
+    "overlaps are those of all its pixels. Its distances are measured in "
+    "three dimensions if it is a volume with a known spacing, and are the "
+    "means over its images otherwise.",
+    "Foreground": "The mean over all classes but the background.",
+}
+
+
+def name_model(result):
+    """What a reader calls the model of a result, such as "unet with DCA"."""
+    variant = result.get("variant") or ("dca" if result.get("dca") else "plain")
+    return result["model"] + VARIANTS.get(variant, f" ({variant})")
+
+
+def name_data(result):
+    """What a reader calls the data of a result."""
+    folder = {**result, **(result.get("recipe") or {})}.get("data_dir")
+    return (
+        folder
+        if folder and result["data"] == "image_folder"
+        else result["data"]
+    )
+
+
+def find_warnings(result):
+    """What a reader must know before believing a result; a list of texts."""
+    found = []
+    part, protocol = result["part"], result.get("protocol")
+    if protocol is None:
+        found.append(
+            "Whether the model was trained on some of these images is not "
+            "recorded. If it was, the scores are too high."
+        )
+    elif part == "train":
+        found.append(
+            "The model was trained on these very images: the scores are too "
+            "high."
+        )
+    elif protocol == "paper":
+        found.append(
+            "The epoch was chosen by these very images, as in the paper: the "
+            "scores are too high. They compare with the paper's, and say "
+            "little about new images."
+        )
+    elif part == "val":
+        found.append(
+            "The epoch was chosen by these very images: the scores are "
+            "somewhat too high."
+        )
+    if result["cases"] < FEW_CASES:
+        found.append(
+            f"There {'are' if result['cases'] > 1 else 'is'} only "
+            f"{count(result['cases'], 'case')}: intervals from so few are "
+            "too narrow, or missing."
+        )
+    return found
+
+
+def count(number, kind):
+    """For instance "1 image" or "2 images", whatever the kind's number."""
+    return f"{number} {kind.removesuffix('s')}{'s' * (number != 1)}"
