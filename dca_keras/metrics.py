@@ -37,6 +37,10 @@ class _OverlapScore(keras.metrics.Mean):
         self._direction = "up"  # what EarlyStopping's mode="auto" looks at
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        return super().update_state(self.values(y_true, y_pred), sample_weight)
+
+    def values(self, y_true, y_pred):
+        """The score of each image, `(batch,)`; nothing is remembered."""
         y_pred = _overlap.to_probabilities(y_pred, self.from_logits)
         sums = _overlap.overlap_sums(
             y_true,
@@ -44,8 +48,7 @@ class _OverlapScore(keras.metrics.Mean):
             per_image=self.per_image,
             include_background=self.include_background,
         )
-        values = self.score(*sums, self.smooth)  # (batch,)
-        return super().update_state(values, sample_weight)
+        return self.score(*sums, self.smooth)  # (batch,)
 
     def _decide(self, y_pred):
         channels = y_pred.shape[-1]

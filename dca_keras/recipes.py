@@ -4,19 +4,25 @@
 """
 
 import dataclasses
-import math
 import shlex
 import tomllib
 from importlib import resources
 from pathlib import Path
 
-from dca_keras.data import list_datasets, read_dataset
-from dca_keras.data.samples import PROTOCOLS
-from dca_keras.zoo import create_model, list_models
+from dca_keras._recipe_rules import check_recipe
+from dca_keras.config import DCAConfig
+from dca_keras.data import read_dataset
+from dca_keras.zoo import create_model
 
 PARTS = ("train", "val", "test")
-SWITCHES = ("partial", "empty_masks", "skip_broken", "dca", "augment")
-DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
+ATTENTION = tuple(field.name for field in dataclasses.fields(DCAConfig))
+# By whether there is channel attention and whether there is spatial.
+VARIANTS = {
+    (True, True): "dca",
+    (True, False): "dca_channel",
+    (False, True): "dca_spatial",
+    (False, False): "dca_control",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,9 @@ class Recipe:
         protocol: `"held_out"`, or `"paper"` to choose the best epoch on the
             test part, as the paper did: fit to compare with it, and too high.
         dca: Whether Dual Cross-Attention refines the skip connections.
+        patch_size, blocks, channel_heads, spatial_heads, channel_attention,
+            spatial_attention, token_activation: As in `dca_keras.DCAConfig`;
+            without effect where `dca` is false.
         image_size: `(height, width)` in pixels that images are resized to.
         channels: Channels of an image.
         num_classes: Classes of a mask; 1 is foreground against background.
@@ -48,10 +57,21 @@ class Recipe:
         epochs: Passes over the training part.
         batch_size: Images a step.
         learning_rate: Adam's learning rate.
+        schedule: What becomes of it, step by step: `"constant"`, `"cosine"`
+            or `"polynomial"` (of power 0.9), both down to 0 at the end.
+        patience: Epochs without a better validation Dice after which training
+            stops; `None` for never.
+        per_image_loss: Whether the loss is the mean of each image's own; if
+            not, it pools the whole batch, as published.
         augment: Whether training images are augmented at random.
         seed: Seed of the initial weights, the shuffling, the augmentation and
             a dataset's random splits.
         dtype: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
+        strategy: `"single"` device, `"mirrored"` over the devices of this
+            machine, or `"multi_worker"` over several machines, see
+            `dca_keras.distribution`. `batch_size` is the batch of all.
+        sync_batch_norm: Whether batch norm takes its statistics over all
+            replicas; if not, each takes those of its own share.
 
     Raises:
         ValueError: If a value is not what its line above says.
@@ -66,6 +86,13 @@ class Recipe:
     cache: str = "memory"
     protocol: str
     dca: bool
+    patch_size: int | None = DCAConfig.patch_size
+    blocks: int = DCAConfig.blocks
+    channel_heads: int = DCAConfig.channel_heads
+    spatial_heads: int = DCAConfig.spatial_heads
+    channel_attention: bool = DCAConfig.channel_attention
+    spatial_attention: bool = DCAConfig.spatial_attention
+    token_activation: bool = DCAConfig.token_activation
     image_size: tuple[int, int]
     channels: int
     num_classes: int
@@ -73,49 +100,28 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
+    schedule: str = "constant"
+    patience: int | None = None
+    per_image_loss: bool = False
     augment: bool
     seed: int
     dtype: str
+    strategy: str = "single"
+    sync_batch_norm: bool = False
 
     def __post_init__(self):
-        for name, rule, holds in (
-            ("model", _one_of(list_models()), self.model in list_models()),
-            ("data", _one_of(list_datasets()), self.data in list_datasets()),
-            ("data_dir", "a path", isinstance(self.data_dir, str | None)),
-            ("cache", "memory, none or a folder", isinstance(self.cache, str)),
-            ("protocol", _one_of(PROTOCOLS), self.protocol in PROTOCOLS),
-            (
-                "image_size",
-                "two positive integers, (height, width)",
-                _are_whole(self.image_size) and len(self.image_size) == 2,
-            ),
-            ("channels", "a positive integer", _is_whole(self.channels)),
-            ("num_classes", "a positive integer", _is_whole(self.num_classes)),
-            (
-                "filters",
-                "positive integers, one a stage",
-                self.filters is None or _are_whole(self.filters),
-            ),
-            ("epochs", "a positive integer", _is_whole(self.epochs)),
-            ("batch_size", "a positive integer", _is_whole(self.batch_size)),
-            (
-                "learning_rate",
-                "a positive number",
-                isinstance(self.learning_rate, int | float)
-                and 0 < self.learning_rate < math.inf,
-            ),
-            *(
-                (name, "true or false", isinstance(getattr(self, name), bool))
-                for name in SWITCHES
-            ),
-            ("seed", "an integer from 0", _is_whole(self.seed, least=0)),
-            ("dtype", _one_of(DTYPES), self.dtype in DTYPES),
-        ):
-            if not holds:
-                raise ValueError(
-                    f"`{name}` must be {rule}. "
-                    f"Received: {getattr(self, name)!r}"
-                )
+        check_recipe(self)
+        self._attention()  # Raises where a value is wrong.
+
+    @property
+    def variant(self):
+        """What happens to the skips, in a word.
+
+        `"plain"`, `"dca"`, or what is left of DCA: `"dca_channel"`,
+        `"dca_spatial"`, and `"dca_control"` with neither attention.
+        """
+        attentions = (self.channel_attention, self.spatial_attention)
+        return VARIANTS[attentions] if self.dca else "plain"
 
     def to_dict(self):
         """The recipe as a dictionary that JSON can hold."""
@@ -160,7 +166,7 @@ class Recipe:
             self.model,
             input_shape=(*self.image_size, self.channels),
             num_classes=self.num_classes,
-            dca=self.dca,
+            dca=self._attention() if self.dca else False,
             dtype=self.dtype,
             **widths,
         )
@@ -193,8 +199,11 @@ class Recipe:
 
     def run_name(self):
         """A name for the run's folder, such as `unet-dca-synthetic-seed0`."""
-        attention = "-dca" if self.dca else ""
+        attention = f"-{self.variant}" if self.dca else ""
         return f"{self.model}{attention}-{self.data}-seed{self.seed}"
+
+    def _attention(self):
+        return DCAConfig(**{name: getattr(self, name) for name in ATTENTION})
 
     def command(self):
         """The command line that trains this recipe again.
@@ -251,17 +260,3 @@ def make_recipe(model="unet", data="synthetic", **overrides):
         if values.get(name) not in (None, "memory", "none"):
             values[name] = str(Path(values[name]).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)
-
-
-def _one_of(names):
-    return "one of " + ", ".join(map(repr, names))
-
-
-def _is_whole(value, least=1):
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return is_integer and value >= least
-
-
-def _are_whole(values):
-    is_sequence = isinstance(values, tuple) and len(values) > 0
-    return is_sequence and all(map(_is_whole, values))

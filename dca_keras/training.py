@@ -1,35 +1,58 @@
 """Training: from a recipe to a folder with a model and its scores."""
 
-import dataclasses
+import contextlib
+import functools
+import math
 from pathlib import Path
 
 import keras
+import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-)
 
-from dca_keras._files import write_json
-from dca_keras.callbacks import SaveBest, ShowProgress, WriteHistory
-from dca_keras.data import check_samples, make_dataset
-from dca_keras.evaluation import environment, evaluate_run
+from dca_keras import distribution
+from dca_keras._files import replace_file, write_json
+from dca_keras._run_folder import (
+    check_output,
+    describe_run,
+    find_state,
+    run_files,
+)
+from dca_keras._usable import read_usable
+from dca_keras.callbacks import (
+    KeepRun,
+    ShowProgress,
+    StopEarly,
+    TensorBoard,
+    is_stale,
+)
+from dca_keras.checkpoint import restore
+from dca_keras.data import make_dataset, resize_image, resize_mask
+from dca_keras.evaluation import evaluate_run
 from dca_keras.losses import DiceLoss
 from dca_keras.metrics import DiceScore, IoU
-from dca_keras.recipes import PARTS
+from dca_keras.plotting import draw_outlines
+from dca_keras.prediction import predict, to_mask
 
-FILES = (
-    "recipe.json",
-    "history.csv",
-    "model.keras",
-    "metrics*.json",
-    "predictions*.png",
-)
+SCHEDULES = {
+    "constant": lambda rate, steps: rate,
+    "cosine": keras.optimizers.schedules.CosineDecay,
+    "polynomial": lambda rate, steps: (
+        keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0, power=0.9)
+    ),
+}
+PANELS = 4  # images in TensorBoard's picture
 
 
-def train(recipe, output, *, overwrite=False, console=None):
+def train(
+    recipe,
+    output,
+    *,
+    overwrite=False,
+    resume=False,
+    devices=None,
+    tensorboard=False,
+    console=None,
+):
     """Trains a recipe's model and scores it on the held-out test part.
 
     The folder that comes of it holds
@@ -38,109 +61,113 @@ def train(recipe, output, *, overwrite=False, console=None):
       samples of each part,
     - `history.csv`: one line an epoch, readable at any moment,
     - `model.keras`: the model of the epoch with the best mean Dice on the
-      validation part,
-    - `metrics.json` and `predictions.png`: see `evaluate_run`.
+      validation part; `last.keras`: the model of the last epoch,
+    - `checkpoint.h5`: the state after the last finished epoch. A run that is
+      taken up again from it, wherever it was killed, goes on as if it had
+      never stopped,
+    - the scores and pictures that `evaluate_run` makes.
 
     Python's, NumPy's and Keras's random generators are seeded.
 
     Args:
         recipe: A `Recipe`.
-        output: The folder to make.
+        output: The folder to make; with several workers one that all see.
         overwrite: Whether a run that is already there may be replaced. It is
             kept until model and data have been found in order.
+        resume: Whether to go on with the run that is there; where there is
+            none, one is begun.
+        devices: Names for the strategy, see `distribution.open_strategy`.
+        tensorboard: Whether to write scores and pictures for TensorBoard into
+            the folder `tensorboard` of the run.
         console: The `rich` console for the progress; `None` is the terminal.
 
     Returns:
-        What `evaluate_run` returns.
+        What `evaluate_run` returns; `None` for a worker that is not the first.
 
     Raises:
-        ValueError: If the folder holds a run, the architecture can't be
-            built so, or the dataset can't be read. Nothing is written then.
+        ValueError: If the folder holds a run, or one of another recipe or
+            other images; if the architecture can't be built so, the strategy
+            can't be had, or the dataset can't be read. Nothing is written
+            then.
+        ConnectionError: If another worker stops.
     """
     output = Path(output)
     console = console or Console(stderr=True)
-    _check_output(output, overwrite)
+    strategy = _open_strategy(recipe, devices)
+    writes = strategy is None or distribution.is_chief(strategy)
+    if writes:
+        check_output(output, overwrite or resume)
     keras.utils.set_random_seed(recipe.seed)
     # The model before the data: its faults are found at once.
-    model = recipe.build_model()
+    with _scope(strategy):
+        model = recipe.build_model()
+    if recipe.sync_batch_norm:
+        distribution.synchronize_batch_norm(model)
     splits = read_usable(recipe, console)
-    for path in _run_files(output):
-        path.unlink()
-    write_json(
-        output / "recipe.json",
-        {
-            "recipe": recipe.to_dict(),
-            "samples": {
-                part: [sample.name for sample in getattr(splits, part)]
-                for part in PARTS
-            },
-            **environment(),
-        },
-    )
+    record = describe_run(recipe, splits)
+    rows, arrays = find_state(output, record) if resume else ([], None)
+    if recipe.strategy == "multi_worker":
+        distribution.check_agreement(strategy, len(rows))
+    if writes:
+        if arrays is None:
+            for path in run_files(output):
+                path.unlink()
+        write_json(output / "recipe.json", record)
+    with _scope(strategy):
+        twin = _compile_twin(model, recipe, _steps(recipe, splits))
+    variables = [*twin.variables, *twin.optimizer.variables]
+    if arrays is not None:
+        restore(variables, arrays)
+    keep = KeepRun(model, variables, output if writes else None, rows)
+    callbacks = [keep, StopEarly(rows, recipe.patience)]
+    if tensorboard and writes:
+        draw = _panel_drawer(model, splits.val, recipe.image_size)
+        callbacks.append(TensorBoard(output / "tensorboard", draw))
     try:
-        _fit(model, recipe, splits, output, console)
+        keep.publish()
+        if not is_stale(rows, recipe.patience) and len(rows) < recipe.epochs:
+            _fit(twin, recipe, splits, callbacks, len(rows), strategy, console)
     except KeyboardInterrupt:
         console.print(
-            f"Stopped. {output} keeps the history and the best model of the "
-            f"finished epochs; `dca-keras evaluate {output}` scores it.",
+            f"Stopped. The same command with --resume goes on; {output} keeps "
+            "the history and the best model of the finished epochs, and "
+            f"`dca-keras evaluate {output}` scores it.",
             soft_wrap=True,
         )
         raise
-    return evaluate_run(output)
+    if not writes:
+        return None
+    with replace_file(output / "last.keras") as temporary:
+        model.save(temporary)
+    return evaluate_run(output, console=console)
 
 
-def read_usable(recipe, console):
-    """Reads a recipe's dataset and loads every sample once.
-
-    Args:
-        recipe: A `Recipe`.
-        console: The `rich` console for the progress.
-
-    Returns:
-        The `Splits`, less the samples that can't be used where the recipe
-        says to go on without; these are listed on the console.
-
-    Raises:
-        ValueError: If the dataset can't be read, or samples can't be used.
-    """
-    splits = recipe.read_dataset()
-    names = PARTS if splits.protocol == "held_out" else ("train", "val")
-    parts = {name: getattr(splits, name) for name in names}
-    columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("", total=sum(map(len, parts.values())))
-        samples = [sample for part in parts.values() for sample in part]
-        good, errors = check_samples(
-            samples,
-            on_checked=lambda: bar.advance(task),
-            skip_broken=recipe.skip_broken,
-            allow_empty=recipe.empty_masks,
-        )
-    if not errors:
-        return splits
-    for error in errors:
-        console.print(f"Skipped: {error}", soft_wrap=True, markup=False)
-    kept = {sample.name for sample in good}
-    parts = {
-        name: tuple(sample for sample in part if sample.name in kept)
-        for name, part in parts.items()
-    }
-    if empty := [name for name, part in parts.items() if not part]:
+def _open_strategy(recipe, devices):
+    if recipe.strategy == "single":
+        if devices:
+            raise ValueError("`devices` need `strategy` mirrored.")
+        return None
+    strategy = distribution.open_strategy(recipe.strategy, devices)
+    count = distribution.count_devices(strategy)
+    if recipe.batch_size % count:
         raise ValueError(
-            f"Without the broken images, {', '.join(empty)} would be empty. "
-            "Mend them."
+            f"`batch_size` must be a multiple of the {count} devices. "
+            f"Received: {recipe.batch_size}"
         )
-    if "test" not in parts:
-        parts["test"] = parts["val"]
-    return dataclasses.replace(splits, **parts)
+    return strategy
 
 
-def _fit(model, recipe, splits, output, console):
+def _scope(strategy):
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
+def _steps(recipe, splits):
+    """Steps of an epoch."""
+    return math.ceil(len(splits.train) / recipe.batch_size)
+
+
+def _fit(twin, recipe, splits, callbacks, initial_epoch, strategy, console):
+    steps = _steps(recipe, splits)
     train_data = make_dataset(
         splits.train,
         recipe.image_size,
@@ -149,6 +176,7 @@ def _fit(model, recipe, splits, output, console):
         augment=recipe.augment,
         seed=recipe.seed,
         cache=recipe.cache_of("train"),
+        epochs=range(initial_epoch, recipe.epochs),
     )
     val_data = make_dataset(
         splits.val,
@@ -156,29 +184,38 @@ def _fit(model, recipe, splits, output, console):
         recipe.batch_size,
         cache=recipe.cache_of("val"),
     )
-    with ShowProgress(console, recipe.epochs, len(train_data)) as progress:
-        _compile_twin(model, recipe).fit(
+    fit, words = twin.fit, {"verbose": 0, "shuffle": False}
+    if isinstance(strategy, keras.distribution.DataParallel):
+        count = distribution.count_devices(strategy)
+        train_data = distribution.make_even(train_data, count, None)
+        val_data = distribution.make_even(val_data, count, len(splits.val))
+    elif strategy is not None:
+        fit = functools.partial(distribution.fit, strategy, twin)
+        words = {"metrics": _scores()}
+    progress = ShowProgress(console, recipe.epochs, steps, initial_epoch)
+    with _scope(strategy), progress:
+        fit(
             train_data,
             validation_data=val_data,
             epochs=recipe.epochs,
-            shuffle=False,  # make_dataset does.
-            verbose=0,
-            callbacks=[
-                WriteHistory(output / "history.csv"),
-                SaveBest(model, output / "model.keras"),
-                progress,
-            ],
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps,
+            callbacks=[*callbacks, progress],
+            **words,
         )
 
 
-def _compile_twin(model, recipe):
+def _compile_twin(model, recipe, steps):
     """A model on the same weights, ready to be trained.
 
     The model itself is never compiled, so that its file holds no optimizer
     and no loss: a third of the size.
     """
     twin = keras.Model(model.inputs, model.outputs)
-    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    rate = SCHEDULES[recipe.schedule](
+        recipe.learning_rate, recipe.epochs * steps
+    )
+    optimizer = keras.optimizers.Adam(rate)
     if recipe.dtype == "mixed_float16":
         # `compile` does this only where the policy is the global one.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -186,22 +223,30 @@ def _compile_twin(model, recipe):
     optimizer.build(twin.trainable_variables)
     twin.compile(
         optimizer=optimizer,
-        loss=DiceLoss(),
-        metrics=[DiceScore(per_image=True), IoU(per_image=True)],
+        loss=DiceLoss(per_image=recipe.per_image_loss),
+        metrics=_scores(),
     )
     return twin
 
 
-def _check_output(output, overwrite):
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"`--output` {output} is a file. Name a folder.")
-    found = [path.name for path in _run_files(output)]
-    if found and not overwrite:
-        raise ValueError(
-            f"{output} already holds a run ({', '.join(found)}). Choose "
-            "another folder with `--output`, or replace it with `--overwrite`."
-        )
+def _scores():
+    return [DiceScore(per_image=True), IoU(per_image=True)]
 
 
-def _run_files(output):
-    return sorted(path for name in FILES for path in output.glob(name))
+def _panel_drawer(model, samples, image_size):
+    """A function that draws a few images with true and predicted outlines."""
+    shown = []
+    for sample in samples[:PANELS]:
+        image, mask = sample.load()
+        mask = resize_mask(mask, image_size)[..., 0]
+        shown.append((resize_image(image, image_size), mask))
+
+    def draw(epoch):
+        masks = [to_mask(predict(model, image)) for image, _ in shown]
+        pictures = [
+            draw_outlines(image, truth, mask)
+            for (image, truth), mask in zip(shown, masks, strict=True)
+        ]
+        return np.concatenate(pictures, axis=1)
+
+    return draw

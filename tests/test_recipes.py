@@ -15,6 +15,10 @@ def test_the_defaults_are_the_papers():
     text = resources.files("dca_keras").joinpath("recipes.toml").read_text()
     assert tomllib.loads(text)["defaults"] == {
         "dca": True,
+        "patch_size": 8,
+        "blocks": 1,
+        "channel_heads": 1,
+        "spatial_heads": 4,
         "image_size": [224, 224],
         "channels": 3,
         "num_classes": 1,
@@ -24,8 +28,13 @@ def test_the_defaults_are_the_papers():
         "augment": True,
         "seed": 0,
         "dtype": "float32",
+        "schedule": "constant",
+        "per_image_loss": False,
+        "strategy": "single",
+        "sync_batch_norm": False,
         "protocol": "held_out",
     }
+    assert make_recipe("resunet_plus_plus").patch_size == 4
 
 
 def test_merges_defaults_dataset_model_and_overrides(tmp_path, monkeypatch):
@@ -112,6 +121,14 @@ BAD_VALUES = [
     ({"dca": "no"}, "`dca` must be true or false"),
     ({"augment": 1}, "`augment` must be true or false"),
     ({"dtype": "float16"}, "`dtype` must be one of 'float32', 'mixed_"),
+    ({"schedule": "step"}, "`schedule` must be one of 'constant', 'cosine'"),
+    ({"patience": 0}, "`patience` must be a positive integer, or left out"),
+    ({"strategy": "tpu"}, "`strategy` must be one of 'single', 'mirrored'"),
+    ({"seed": True}, "`seed` must be an integer from 0"),
+    ({"patch_size": 0}, "`patch_size` must be a positive integer"),
+    ({"spatial_heads": 2.0}, "`spatial_heads` must be a positive integer"),
+    ({"blocks": 0}, "`blocks` must be a positive integer"),
+    ({"channel_attention": 1}, "`channel_attention` must be True or False"),
     ({"epoch": 3}, "A recipe has no 'epoch'. Names: model, data, "),
 ]
 
@@ -147,5 +164,8 @@ def test_the_command_names_what_differs():
 def test_the_run_is_named_after_the_recipe():
     recipe = make_recipe("vnet", seed=3)
     assert recipe.run_name() == "vnet-dca-synthetic-seed3"
+    control = {"channel_attention": False, "spatial_attention": False}
+    recipe = dataclasses.replace(recipe, **control)
+    assert recipe.run_name() == "vnet-dca_control-synthetic-seed3"
     recipe = dataclasses.replace(recipe, dca=False)
     assert recipe.run_name() == "vnet-synthetic-seed3"

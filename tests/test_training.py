@@ -1,5 +1,13 @@
 import csv
+import dataclasses
 import json
+import os
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -14,12 +22,18 @@ from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
 QUIET = Console(quiet=True)
 FILES = {
+    "checkpoint.h5",
     "history.csv",
+    "last.keras",
+    "metrics.csv",
     "metrics.json",
     "model.keras",
     "predictions.png",
     "recipe.json",
+    "report.html",
 }
+# Of one run, in the test that kills it; more find rarer moments.
+KILLS = int(os.environ.get("DCA_KERAS_KILLS", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +115,169 @@ def test_trains_in_mixed_precision(tmp_path, data_dir):
     assert keras.config.dtype_policy().name == "float32"
 
 
-class Interrupted(training.WriteHistory):
+class Interrupted(training.StopEarly):
     def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
         if epoch == 1:
             raise KeyboardInterrupt
 
 
-def test_ctrl_c_leaves_history_and_best_model(
-    tmp_path, data_dir, monkeypatch, capsys
+def test_ctrl_c_leaves_what_can_be_taken_up_again(
+    trained, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(training, "WriteHistory", Interrupted)
-    output = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe(data_dir), output)
-    assert f"Stopped. {output} keeps the history" in capsys.readouterr().err
-    assert len(read_history(output)) == 1
-    load_run(output)
+    output, recipe, *_ = trained
+    stopped = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "StopEarly", Interrupted)
+        train(recipe, stopped)
+    assert "The same command with --resume goes on" in capsys.readouterr().err
+    assert len(read_history(stopped)) == 1
+    load_run(stopped)
+    train(recipe, stopped, resume=True, console=QUIET)
+    assert_same_run(stopped, output)
+    before = (stopped / "checkpoint.h5").read_bytes()
+    train(recipe, stopped, resume=True, console=QUIET)  # Nothing is left to do.
+    assert (stopped / "checkpoint.h5").read_bytes() == before
+
+
+def assert_same_run(first, second):
+    histories = [read_history(folder) for folder in (first, second)]
+    for row in histories[0] + histories[1]:
+        del row["seconds"]
+    assert histories[0] == histories[1]
+    for name in ("model.keras", "last.keras"):
+        weights = [
+            keras.saving.load_model(folder / name, compile=False).get_weights()
+            for folder in (first, second)
+        ]
+        for one, other in zip(*weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_killed_at_any_moment_goes_on_as_if_it_never_stopped(
+    tmp_path, data_dir
+):
+    output, whole = tmp_path / "killed", tmp_path / "whole"
+    recipe = tiny_recipe(data_dir, dca=True, epochs=4 * KILLS + 4)
+    recipe = dataclasses.replace(recipe, schedule="cosine")
+    words = shlex.split(recipe.command())[1:]
+    words[words.index("--data-dir") + 1] = data_dir
+    words = [*words, "--output", output, "--resume"]
+    command = [sys.executable, "-m", "dca_keras.cli", *map(str, words)]
+    moments = random.Random(os.environ.get("DCA_KERAS_SEED", 0))
+
+    def finished():
+        path = output / "history.csv"
+        return len(read_history(output)) if path.exists() else 0
+
+    for _ in range(KILLS):
+        before = finished()
+        with open(tmp_path / "log.txt", "w") as log:
+            process = subprocess.Popen(command, stderr=log, stdout=log)
+        while finished() == before:
+            assert process.poll() is None, (tmp_path / "log.txt").read_text()
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.6))
+        process.kill()
+        process.wait()
+    killed_at = finished()
+    subprocess.run(command, check=True, capture_output=True)
+    train(recipe, whole, console=QUIET)
+    assert killed_at < recipe.epochs
+    assert_same_run(output, whole)
+
+
+def test_stops_early(tmp_path, data_dir):
+    # At such a rate the scores can't rise.
+    recipe = tiny_recipe(data_dir, learning_rate=1e-30, epochs=9, patience=2)
+    train(recipe, tmp_path / "run", console=QUIET)
+    assert len(read_history(tmp_path / "run")) == 3
+    train(recipe, tmp_path / "run", resume=True, console=QUIET)
+    assert len(read_history(tmp_path / "run")) == 3
+
+
+@pytest.mark.parametrize("name, last", [("cosine", 0.0), ("polynomial", 0.0)])
+def test_schedules_fall_to_zero(name, last):
+    rate = training.SCHEDULES[name](0.5, 10)
+    rates = [float(rate(step)) for step in range(11)]
+    assert rates[0] == 0.5
+    assert sorted(rates, reverse=True) == rates
+    assert rates[-1] == pytest.approx(last, abs=1e-7)
+
+
+def test_writes_for_tensorboard(tmp_path, data_dir):
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    recipe = tiny_recipe(data_dir, epochs=2)
+    train(recipe, tmp_path / "run", tensorboard=True, console=QUIET)
+    events = reader.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert {"dice/training", "dice/validation"} <= set(tags["scalars"])
+    assert tags["images"] == ["validation"]
+    rows = read_history(tmp_path / "run")
+    for event, row in zip(events.Scalars("dice/validation"), rows, strict=True):
+        assert event.value == pytest.approx(float(row["val_dice"]), abs=1e-6)
+    assert len(events.Images("validation")) == 2
+
+
+OTHER_RUNS = [
+    ({"seed": 6}, "`seed` was 5 and is 6"),
+    ({"learning_rate": 1e-5}, "`learning_rate` was 0.001 and is 1e-05"),
+    ({"dca": False}, "`dca` was True and is False"),
+]
+
+
+@pytest.mark.parametrize("changed, message", OTHER_RUNS)
+def test_resumes_no_other_run(trained, changed, message):
+    output, recipe, *_ = trained
+    before = read_all(output)
+    other = dataclasses.replace(recipe, **changed)
+    with pytest.raises(ValueError, match=message):
+        train(other, output, resume=True, console=QUIET)
+    assert read_all(output) == before
+
+
+def test_resumes_with_no_other_images(trained, tmp_path):
+    output, recipe, *_ = trained
+    moved = write_images(tmp_path / "images", [(40, 48)] * 4)
+    before = read_all(output)
+    other = dataclasses.replace(recipe, data_dir=str(moved))
+    with pytest.raises(ValueError, match="The dataset is not the one"):
+        train(other, output, resume=True, console=QUIET)
+    assert read_all(output) == before
+
+
+def test_a_broken_checkpoint_is_told(trained, tmp_path):
+    output, recipe, *_ = trained
+    copy = tmp_path / "run"
+    shutil.copytree(output, copy)
+    path = copy / "checkpoint.h5"
+    path.write_bytes(path.read_bytes()[:1000])
+    before = read_all(copy)
+    with pytest.raises(ValueError, match="checkpoint.h5 is not a checkpoint"):
+        train(recipe, copy, resume=True, console=QUIET)
+    assert read_all(copy) == before
+
+
+@pytest.mark.parametrize(
+    "attentions, variant",
+    [
+        ({}, "dca"),
+        ({"spatial_attention": False}, "dca_channel"),
+        ({"channel_attention": False}, "dca_spatial"),
+        (
+            {"channel_attention": False, "spatial_attention": False},
+            "dca_control",
+        ),
+    ],
+)
+def test_a_recipe_chooses_what_is_left_of_dca(data_dir, attentions, variant):
+    recipe = tiny_recipe(data_dir, dca=True, **attentions)
+    assert recipe.variant == variant
+    layer = recipe.build_model().get_layer("dca")
+    for kind in ("channel_attention", "spatial_attention"):
+        assert getattr(layer, kind) == attentions.get(kind, True)
 
 
 @pytest.mark.parametrize("left", sorted(FILES))

@@ -1,0 +1,176 @@
+"""Several devices compute what one does: logical CPUs and real processes."""
+
+import csv
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from dca_keras import distribution
+from tests.tiny_run import write_images
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DEADLINE = 900  # seconds; only reached where something hangs
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def start(*words, cluster=None, index=0, **variables):
+    """A process of Python; one of several workers if there is a cluster."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
+    if cluster:
+        addresses = [f"127.0.0.1:{port}" for port in cluster]
+        environment["TF_CONFIG"] = json.dumps(
+            {
+                "cluster": {"worker": addresses},
+                "task": {"type": "worker", "index": index},
+            }
+        )
+    return subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, code=0):
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == code, errors
+    return errors
+
+
+def test_replicas_and_workers_equal_one_device(tmp_path):
+    def begin(name, **words):
+        path = tmp_path / f"{name}{words.get('index', '')}.npz"
+        module = ["-m", "tests.replica_worker"]
+        return path, start(*module, name, path, **words)
+
+    ports = free_ports(2)
+    runs = [
+        begin("single"),
+        begin("mirrored"),
+        *(begin("multi_worker", cluster=ports, index=i) for i in range(2)),
+    ]
+    arrays = []
+    for path, process in runs:
+        finish(process)
+        with np.load(path) as file:
+            arrays.append({name: file[name] for name in file.files})
+    for found in arrays[1:]:
+        assert found.keys() == arrays[0].keys()
+        for name, array in arrays[0].items():
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-8)
+
+
+def read_rows(path):
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [
+            {name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def test_jax_spreads_batches_over_devices(tmp_path):
+    sizes = ((40, 48), (32, 32), (52, 36), (36, 36), (40, 40))
+    data_dir = write_images(tmp_path / "images", sizes)
+    command = ["-m", "dca_keras.cli", "train", "--data", "image_folder"]
+    command += ["--data-dir", data_dir, "--image-size", 32, "--no-dca"]
+    command += ["--filters", "4,4,4", "--batch-size", 4, "--epochs", 2]
+    command += ["--learning-rate", 1e-4, "--per-image-loss"]
+    jax = {"KERAS_BACKEND": "jax"}
+    jax["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    spread = ["--strategy", "mirrored", "--devices", "cpu:0,cpu:1"]
+    runs = [
+        start(*command, "--output", tmp_path / "one", **jax),
+        start(*command, *spread, "--output", tmp_path / "two", **jax),
+    ]
+    for process in runs:
+        finish(process)
+    one, two = (
+        read_rows(tmp_path / name / "history.csv") for name in ("one", "two")
+    )
+    for row, other in zip(one, two, strict=True):
+        for name in ("val_loss", "val_dice", "val_iou"):
+            assert other[name] == pytest.approx(row[name], abs=1e-5)
+
+
+def test_a_lost_worker_ends_the_others_and_a_restart_resumes(tmp_path):
+    sizes = ((40, 48), (32, 32), (52, 36), (36, 36), (40, 40))
+    data_dir = write_images(tmp_path / "images", sizes)
+    command = ["-m", "dca_keras.cli", "train", "--data", "image_folder"]
+    command += ["--data-dir", data_dir, "--image-size", 32, "--no-dca"]
+    command += ["--filters", "4,4,8", "--batch-size", 3, "--sync-batch-norm"]
+    command += ["--learning-rate", 1e-4]
+
+    def begin_workers(epochs):
+        ports = free_ports(2)
+        output = ["--output", tmp_path / "workers", "--epochs", epochs]
+        output += ["--strategy", "multi_worker", "--resume"]
+        return [
+            start(*command, *output, cluster=ports, index=index)
+            for index in range(2)
+        ]
+
+    history = tmp_path / "workers" / "history.csv"
+    chief, other = begin_workers(10_000)
+    deadline = time.monotonic() + DEADLINE
+    while len(read_rows(history)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    other.kill()
+    other.communicate()
+    assert "Another worker stopped" in finish(chief, code=2)
+    epochs = len(read_rows(history)) + 2
+    for process in begin_workers(epochs):
+        finish(process)
+    alone = ["--output", tmp_path / "alone", "--epochs", epochs]
+    finish(start(*command, *alone))
+    rows = read_rows(history)
+    expected = read_rows(tmp_path / "alone" / "history.csv")
+    assert [row["epoch"] for row in rows] == list(range(1, epochs + 1))
+    for row, one in zip(rows, expected, strict=True):
+        for name in ("loss", "val_loss"):
+            assert row[name] == pytest.approx(one[name], abs=1e-4), row
+    assert (tmp_path / "workers" / "metrics.json").exists()
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="TensorFlow's strategies"
+)
+@pytest.mark.parametrize(
+    "name, devices, config, message",
+    [
+        ("mirrored", ["GPU:7"], None, "`devices` must be of this machine"),
+        ("multi_worker", ["CPU:0"], "{}", "`devices` are for .* mirrored"),
+        ("multi_worker", None, "", "needs the environment variable TF_CONFIG"),
+        ("multi_worker", None, "[1]", "such as .*host0:12345.*Received"),
+        (
+            "multi_worker",
+            None,
+            '{"cluster": {"worker": []}, "task": {"type": "worker", '
+            '"index": 0}}',
+            "needs the environment variable TF_CONFIG",
+        ),
+    ],
+)
+def test_says_what_is_wrong(monkeypatch, name, devices, config, message):
+    monkeypatch.setenv("TF_CONFIG", config or "")
+    with pytest.raises(ValueError, match=message):
+        distribution.open_strategy(name, devices)
