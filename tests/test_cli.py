@@ -150,12 +150,15 @@ def test_trains_evaluates_and_predicts(tmp_path, data_dir, monkeypatch):
 
     image = data_dir / "test" / "images" / "0.png"
     shown, _ = run_cli("predict", folder, image)
-    assert shown == f"1 masks and overlays: {folder}/predictions\n"
+    assert shown == (
+        f"1 masks and overlays: {folder}/predictions\n"
+        "  1 resized to 32×32, as in training\n"
+    )
     assert (tmp_path / folder / "predictions" / "0_mask.png").exists()
 
     before = read_all(tmp_path)
     _, error = run_cli("train", *words, code=2)
-    assert error.startswith(f"Error: {folder} already holds a run (history")
+    assert error.startswith(f"Error: {folder} already holds a run (checkpoint")
     assert read_all(tmp_path) == before
 
 
@@ -254,7 +257,10 @@ def test_predicts_the_good_files_and_lists_the_broken(run, data_dir, tmp_path):
     output = tmp_path / "masks"
     files = [images / "0.png", text, images / "2.png"]
     shown, error = run_cli("predict", run, *files, "--output", output, code=1)
-    assert shown == f"2 masks and overlays: {output}\n"
+    assert shown == (
+        f"2 masks and overlays: {output}\n"
+        "  2 resized to 32×32, as in training\n"
+    )
     assert error.startswith(f"Error: {text} can't be read")
     assert (output / "2_overlay.png").exists()
 

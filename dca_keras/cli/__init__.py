@@ -11,7 +11,15 @@ import typer
 from typer.core import TyperGroup
 
 from dca_keras import __version__
-from dca_keras.cli import dataset, evaluate, models, predict, train
+from dca_keras.cli import (
+    compare,
+    dataset,
+    evaluate,
+    export,
+    models,
+    predict,
+    train,
+)
 from dca_keras.cli._options import print_error
 
 # Read when TensorFlow is imported; its notes would bury ours.
@@ -71,7 +79,9 @@ def _options(
 for _command in (
     train.train,
     evaluate.evaluate,
+    compare.compare,
     predict.predict,
+    export.export,
     dataset.data,
     dataset.prepare,
     models.models,

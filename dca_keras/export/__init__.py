@@ -1,0 +1,27 @@
+"""Trained models for systems that run them without this package.
+
+Each function writes one format, runs what it wrote on images in the format's
+own runtime, and keeps it only if it says what the model says.
+"""
+
+from dca_keras.export._check import Exported
+from dca_keras.export._formats import litert, onnx, openvino
+from dca_keras.export._loading import ServedModel, load_saved_model
+from dca_keras.export._runs import FORMATS, export_run
+from dca_keras.export._runtimes import load_litert, load_onnx, load_openvino
+from dca_keras.export._saved_model import saved_model
+
+__all__ = [
+    "FORMATS",
+    "Exported",
+    "ServedModel",
+    "export_run",
+    "litert",
+    "load_litert",
+    "load_onnx",
+    "load_openvino",
+    "load_saved_model",
+    "onnx",
+    "openvino",
+    "saved_model",
+]

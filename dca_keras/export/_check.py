@@ -1,0 +1,109 @@
+"""Whether what was written says what the model says."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dca_keras.data import resize_image
+from dca_keras.data.synthetic import draw_tissue
+from dca_keras.export._folding import size_step
+
+LARGEST_DIFFERENCE = 1e-3
+DRAWN = 2  # images, where none are given
+LEAST_SIDE = 64  # of images drawn for a model of any size
+
+
+class Exported(NamedTuple):
+    """What came of an export.
+
+    Attributes:
+        path: The file, or the SavedModel's folder.
+        difference: The largest between a probability that the model gives
+            and the one that the file gives, run in its own runtime.
+        images: The number of images that it was found on.
+        drawn: Whether these were drawn, for want of others.
+        size: Of what was written, in bytes.
+    """
+
+    path: Path
+    difference: float
+    images: int
+    drawn: bool
+    size: int
+
+
+def check_images(model, images=None, size=None):
+    """Images to check an export with.
+
+    Args:
+        model: A `keras.Model`.
+        images: `(height, width, channels)` each, floats in [0, 1], in a list
+            or an array; they are resized to what the model takes. `None`
+            draws some.
+        size: Sides to resize to; `None` is the model's own.
+
+    Returns:
+        `(batch, *sides, channels)`, float32.
+
+    Raises:
+        ValueError: If `images` are not such images.
+    """
+    *sides, channels = model.input_shape[1:]
+    if size is not None:
+        sides = list(size)
+    elif None in sides:
+        step = size_step(model)
+        sides = [-(-LEAST_SIDE // step) * step] * len(sides)
+    if images is None:
+        return _draw(sides, channels)
+    images = [np.asarray(image, "float32") for image in images]
+    for image in images:
+        if image.ndim != len(sides) + 1 or image.shape[-1] != channels:
+            raise ValueError(
+                f"`images` must have {len(sides)} sides and {channels} "
+                f"channels each, as the model's. Received: {image.shape}"
+            )
+        if not np.all((image >= 0) & (image <= 1)):
+            raise ValueError(
+                "`images` must be floats in [0, 1], without NaN. Received "
+                f"values from {image.min()} to {image.max()}"
+            )
+    if not images:
+        raise ValueError("`images` must hold at least one. Received: none")
+    if len(sides) == 2:
+        images = [resize_image(image, sides) for image in images]
+    return np.stack(images)
+
+
+def largest_difference(model, run, images):
+    """The largest difference between two models' probabilities.
+
+    Args:
+        model: A `keras.Model`.
+        run: A function from images to probabilities.
+        images: `(batch, *sides, channels)`, float32.
+    """
+    expected = model.predict_on_batch(images)
+    return float(np.max(np.abs(expected - run(images))))
+
+
+def check_difference(difference, name):
+    """Raises `ValueError` for a difference of more than 1e-3, or NaN."""
+    if not difference <= LARGEST_DIFFERENCE:
+        raise ValueError(
+            f"The {name} written differs from the model by {difference:.2g}, "
+            f"more than {LARGEST_DIFFERENCE:g}, so it was not kept. Keep to "
+            "another format for this model."
+        )
+
+
+def _draw(sides, channels):
+    rng = np.random.default_rng(0)
+    if len(sides) != 2 or channels not in (1, 3):
+        return rng.random((DRAWN, *sides, channels), "float32")
+    side = max(32, *sides)
+    drawn = [
+        draw_tissue(seed, side, channels=channels)[0] for seed in range(DRAWN)
+    ]
+    return np.stack([resize_image(image, sides) for image in drawn])

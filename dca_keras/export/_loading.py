@@ -1,0 +1,76 @@
+"""SavedModels loaded back, to predict with and to compare."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from dca_keras.export._card import CARD
+from dca_keras.export._versions import versions
+
+
+def load_saved_model(path):
+    """Loads what `saved_model` wrote, without our code.
+
+    Args:
+        path: The model's folder, for its newest version, or a version's.
+
+    Returns:
+        A `ServedModel`.
+
+    Raises:
+        ValueError: If there is no such SavedModel.
+    """
+    path = Path(path)
+    if numbers := versions(path):
+        path = path / str(max(numbers))
+    try:
+        card = json.loads((path / CARD).read_text(encoding="utf-8"))
+        loaded = tf.saved_model.load(path)
+        return ServedModel(loaded, card)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a SavedModel as `dca-keras export` writes it: "
+            f"{error}"
+        ) from error
+
+
+class ServedModel:
+    """A SavedModel that predicts as the model did that it was written from.
+
+    Attributes:
+        card: Its `model_card.json`, as a dictionary.
+        signatures: Its signatures by name, functions of tensors.
+        input_shape: `(None, *sides, channels)`; open sides are `None`.
+        output_shape: `(None, *sides, classes)`.
+    """
+
+    def __init__(self, loaded, card):
+        self._loaded = loaded  # Its variables go when it goes.
+        self.card = card
+        self.signatures = dict(loaded.signatures)
+        default = self.signatures["serving_default"]
+        _, inputs = default.structured_input_signature
+        self.input_shape = tuple(inputs["images"].shape)
+        outputs = default.structured_outputs["probabilities"]
+        self.output_shape = tuple(outputs.shape)
+
+    def predict_on_batch(self, images):
+        """Probabilities, float32 (batch, *sides, classes).
+
+        Args:
+            images: `(batch, *sides, channels)`, floats in [0, 1].
+
+        Raises:
+            ValueError: If `images` are not such images.
+        """
+        images = tf.constant(np.asarray(images, "float32"))
+        try:
+            answer = self.signatures["serving_default"](images=images)
+        except (TypeError, tf.errors.InvalidArgumentError) as error:
+            raise ValueError(
+                f"`images` {tuple(images.shape)} are refused by the "
+                f"SavedModel: {error}"
+            ) from error
+        return answer["probabilities"].numpy()

@@ -1,0 +1,82 @@
+"""Exported files in their own runtimes, as functions of images."""
+
+from dca_keras.export._extras import import_extra
+
+
+def load_onnx(path, threads=None):
+    """Loads an ONNX file into ONNX Runtime.
+
+    Args:
+        path: The file.
+        threads: How many threads to run on; `None` leaves it to the runtime.
+
+    Returns:
+        A function from images, float32 (batch, *sides, channels) in [0, 1],
+        to probabilities.
+
+    Raises:
+        ImportError: If the extra `onnx` is not installed.
+    """
+    runtime = import_extra("onnx", "onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    session = runtime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
+
+
+def load_openvino(path, threads=None):
+    """Loads an OpenVINO file, `.xml` with its `.bin`, computing in float32.
+
+    Args:
+        path: The `.xml` file.
+        threads: How many threads to run on; `None` leaves it to the runtime.
+
+    Returns:
+        A function from images, float32 (batch, *sides, channels) in [0, 1],
+        to probabilities.
+
+    Raises:
+        ImportError: If the extra `openvino` is not installed.
+    """
+    runtime = import_extra("openvino", "openvino")
+    # Without it, processors that can compute in bfloat16.
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    compiled = runtime.Core().compile_model(path, "CPU", options)
+    return lambda images: compiled(images)[0]
+
+
+def load_litert(path, threads=None):
+    """Loads a LiteRT file.
+
+    Args:
+        path: The `.tflite` file.
+        threads: How many threads to run on; `None` leaves it to the runtime.
+
+    Returns:
+        A function from images, float32 (batch, *sides, channels) in [0, 1],
+        to probabilities.
+
+    Raises:
+        ImportError: If the extra `litert` is not installed.
+    """
+    runtime = import_extra("litert", "ai_edge_litert.interpreter")
+    interpreter = runtime.Interpreter(str(path), num_threads=threads)
+    given = interpreter.get_input_details()[0]["index"]
+    wanted = interpreter.get_output_details()[0]["index"]
+    shapes = []
+
+    def run(images):
+        if shapes != [images.shape]:
+            interpreter.resize_tensor_input(given, images.shape)
+            interpreter.allocate_tensors()
+            shapes[:] = [images.shape]
+        interpreter.set_tensor(given, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(wanted)
+
+    return run

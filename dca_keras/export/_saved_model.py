@@ -1,0 +1,122 @@
+"""SavedModels as TensorFlow Serving takes them, written."""
+
+from pathlib import Path
+
+import keras
+
+from dca_keras._files import write_json
+from dca_keras.export._card import CARD, model_card
+from dca_keras.export._check import (
+    Exported,
+    check_difference,
+    check_images,
+    largest_difference,
+)
+from dca_keras.export._extras import check_backend, import_extra
+from dca_keras.export._folding import inference_model, size_step
+from dca_keras.export._loading import load_saved_model
+from dca_keras.export._signatures import Endpoints
+from dca_keras.export._versions import next_version, whole_folder
+from dca_keras.export._warm_up import write_warm_up
+
+
+def saved_model(
+    model,
+    path,
+    *,
+    image_size=None,
+    any_size=False,
+    dtype=None,
+    images=None,
+    about=None,
+):
+    """Writes a SavedModel for TensorFlow Serving.
+
+    It lies in `path/1`, or under the next number where versions exist, and
+    appears there whole or not at all: a server may watch `path`. Its
+    signatures need none of our code:
+
+    - `serving_default`: `images`, float32 (batch, *sides, channels) in
+      [0, 1], to `probabilities` (batch, *sides, classes).
+    - `image_bytes`: PNG, JPEG or BMP files of any sizes, to `classes`
+      (batch, height, width) and `probabilities` (batch, height, width,
+      classes) at the images' own sizes. In a batch of several sizes each is
+      padded with zeros to the largest, and `sizes` (batch, 2) has everyone's
+      height and width.
+    - `mask_png`: such files, to `mask_bytes`, a PNG for each: 0 and 255 for
+      one class, class indices for several.
+
+    The last two resize bilinearly, as training does; models of other images
+    than with one or three channels lack them. Beside the model lie a warm-up
+    request for each signature and `model_card.json`.
+
+    Args:
+        model: A functional `keras.Model` that returns probabilities.
+        path: The model's folder, named as it is to be served.
+        image_size: `(height, width)` that image files are segmented at;
+            `None` is the size the model was built for.
+        any_size: Whether `serving_default` takes every size that the
+            architecture allows, though the model was built for one.
+        dtype: "float32", "bfloat16" or "float16", for weights and
+            computation; `None` is the model's own.
+        images: Images to check what was written with, see `check_images`;
+            `None` draws some.
+        about: What the model card says besides, for instance `training` and
+            `scores`; a dictionary that JSON can hold.
+
+    Returns:
+        An `Exported`.
+
+    Raises:
+        ValueError: If the model can't be exported so, or what was written
+            differs from it by more than 1e-3; with "bfloat16" and "float16"
+            the difference is only told. Nothing is left then.
+        ImportError: If the extra `serving` is not installed.
+    """
+    import_extra("serving", "tensorflow_serving.apis.predict_pb2")
+    check_backend()
+    served = inference_model(model, any_size=any_size, dtype=dtype)
+    step = size_step(served) if None in served.input_shape[1:-1] else None
+    size = _size_of_files(model, step, image_size)
+    fixed = None not in model.input_shape[1:-1]
+    checked = check_images(model, images, None if fixed else size)
+    version = next_version(Path(path))
+    with whole_folder(version) as folder:
+        specs = _write(served, folder, step, size)
+        write_json(folder / CARD, model_card(served, step, size, about or {}))
+        write_warm_up(folder, version.parent.name, specs, checked[0])
+        loaded = load_saved_model(folder)
+        difference = largest_difference(model, loaded.predict_on_batch, checked)
+        if dtype in (None, "float32"):
+            check_difference(difference, "SavedModel")
+        size = sum(file.stat().st_size for file in folder.rglob("*"))
+    return Exported(version, difference, len(checked), images is None, size)
+
+
+def _size_of_files(model, step, image_size):
+    """Where encoded images are segmented; None for models of other images."""
+    *sides, channels = model.input_shape[1:]
+    if len(sides) != 2 or channels not in (1, 3):
+        return None
+    size = tuple(sides if image_size is None else image_size)
+    if step is None:
+        fits, rule = size == tuple(sides), f"{tuple(sides)}, the model's own"
+    else:
+        fits = len(size) == 2 and all(
+            side and side % step == 0 for side in size
+        )
+        rule = f"two multiples of {step}, as the model takes any size"
+    if not fits:
+        raise ValueError(f"`image_size` must be {rule}. Received: {size}")
+    return size
+
+
+def _write(model, folder, step, size):
+    endpoints = Endpoints(model, step, size)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, spec in endpoints.specs().items():
+        function = getattr(endpoints, name)
+        archive.add_endpoint(name, function, input_signature=[spec])
+    archive.write_out(str(folder), verbose=False)
+    return endpoints.specs()
