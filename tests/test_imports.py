@@ -10,28 +10,38 @@ import pytest
 PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "dca_keras"
 # A module imports from lower floors, or from its own package, and no other.
 FLOORS = {
-    "_version": 0,
     "_drawing": 0,
+    "_environment": 0,
     "_files": 0,
     "_overlap": 0,
     "_reference_names": 0,
+    "_version": 0,
     "config": 0,
+    "checkpoint": 1,
+    "data": 1,
+    "distribution": 1,
     "layers": 1,
     "losses": 1,
     "metrics": 1,
-    "callbacks": 1,
-    "data": 1,
     "plotting": 1,
     "blocks": 2,
+    "callbacks": 2,
+    "reference": 2,
     "zoo": 3,
-    "reference": 4,
-    "recipes": 4,
-    "prediction": 5,
-    "evaluation": 6,
-    "training": 7,
-    "cli": 8,
+    "_recipe_rules": 4,
+    "recipes": 5,
+    "_usable": 6,
+    "prediction": 6,
+    "_run_folder": 7,
+    "evaluation": 7,
+    "export": 7,
+    "benchmarking": 7,
+    "comparison": 8,
+    "training": 8,
+    "reproduction": 9,
+    "cli": 10,
 }
-MAY_USE_TENSORFLOW = {"data"}
+MAY_USE_TENSORFLOW = {"benchmarking", "data", "distribution", "export"}
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"
 )

@@ -1,0 +1,124 @@
+"""The tables of `zoo/` say what the files there say, and no more."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+from rich.console import Console
+
+from dca_keras.reproduction import make_tables, reproduce, write_tables
+from dca_keras.zoo import list_models
+from tests.tiny_run import read_all, write_images
+
+ZOO = pathlib.Path(__file__).resolve().parents[1] / "zoo"
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """A zoo with a table of a few trained models."""
+    root = tmp_path_factory.mktemp("zoo")
+    data_dir = write_images(root / "blobs")
+    zoo = root / "zoo"
+    zoo.mkdir()
+    shutil.copy(ZOO / "paper.json", zoo)
+    (zoo / "README.md").write_text(
+        "Above.\n<!-- tables: begin -->\nold\n<!-- tables: end -->\nBelow.\n"
+    )
+
+    def run():
+        reproduce(
+            "image_folder",
+            ["unet"],
+            ["plain", "dca_control"],
+            [0, 1],
+            runs=root / "runs",
+            results=zoo / "results",
+            console=QUIET,
+            data_dir=data_dir,
+            image_size=32,
+            filters=(4, 4, 4),
+            epochs=1,
+        )
+        write_tables(zoo)
+
+    run()
+    before = read_all(root)
+    run()  # Nothing is left to do.
+    kept = (".keras", ".h5")
+    assert {k: v for k, v in before.items() if k.suffix not in kept} == {
+        k: v for k, v in read_all(root).items() if k.suffix not in kept
+    }
+    return zoo
+
+
+def test_a_cell_is_what_its_files_say(zoo):
+    text = (zoo / "README.md").read_text()
+    assert text.startswith("Above.\n") and text.endswith("Below.\n")
+    assert "old" not in text
+    rows = {
+        line.split("|")[1].strip(): [x.strip() for x in line.split("|")[2:-1]]
+        for line in text.split("### `unet` on blobs, reduced")[1].splitlines()
+        if line.startswith("| ")
+    }
+    for variant, heading in (
+        ("plain", "plain"),
+        ("dca_control", "no attention, the rest of DCA"),
+    ):
+        results = [
+            json.loads(
+                (
+                    zoo
+                    / f"results/unet-{variant}-blobs-reduced-seed{seed}.json"
+                ).read_text()
+            )
+            for seed in (0, 1)
+        ]
+        cells = rows[heading]
+        dice = [result["foreground"]["dice"]["mean"] for result in results]
+        published = [result["published"]["dsc"] for result in results]
+        assert cells[0] == "0, 1"
+        assert float(cells[1]) == pytest.approx(sum(dice) / 2, abs=5.1e-5)
+        assert float(cells[7]) == pytest.approx(sum(published) / 2, abs=5.1e-5)
+        assert cells[8] == "none"
+    assert rows["DCA"][0] == "not run"
+
+
+def test_what_was_not_run_says_so(zoo):
+    table = make_tables(zoo).split("###")[0]
+    paper = json.loads((zoo / "paper.json").read_text())
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert len(rows) == 2 * len(list_models())
+    assert table.count("not run") == 5 * len(rows)
+    assert f"{paper['dca']['double_unet']['glas'][0]:.4f}" in rows[9]
+
+
+def test_the_repositorys_tables_are_what_its_files_say():
+    text = (ZOO / "README.md").read_text(encoding="utf-8")
+    assert make_tables(ZOO) in text
+    for path in (ZOO / "results").glob("*.json"):
+        written = path.read_text(encoding="utf-8")
+        for place in ("/work/", "/root/", "/home/", "/tmp/"):
+            assert place not in written, path
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ({"variants": ["half"]}, "`variants` must be of plain, dca_control"),
+        ({"models": ["unet", "u_net"]}, "`model` must be one of"),
+        ({"epochs": 0}, "`epochs` must be a positive integer"),
+    ],
+)
+def test_says_what_is_wrong_before_it_trains(tmp_path, words, message):
+    given = {"models": ["unet"], "variants": ["plain"], "epochs": 1} | words
+    with pytest.raises(ValueError, match=message):
+        reproduce(
+            "synthetic",
+            seeds=[0],
+            runs=tmp_path / "runs",
+            results=tmp_path / "results",
+            **given,
+        )
+    assert not list(tmp_path.iterdir())
