@@ -316,6 +316,13 @@ def test_other_runtimes_say_the_same(tmp_path, format):
         assert found < (0.05 if options else 1e-3)
 
 
+def test_constants_are_no_inputs_of_an_onnx_file(tmp_path):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    norm = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])
+    assert export.onnx(tiny_model(norm), tmp_path / "x").difference < 1e-6
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_keeps_no_file_that_says_something_else(tmp_path, format):
     for module in NEEDED[format]:

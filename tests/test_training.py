@@ -205,6 +205,7 @@ def test_schedules_fall_to_zero(name, last):
 
 
 def test_writes_for_tensorboard(tmp_path, data_dir):
+    pytest.importorskip("tensorboardX")
     reader = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator"
     )

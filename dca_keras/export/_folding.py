@@ -25,7 +25,8 @@ def inference_model(model, *, any_size=False, dtype=None):
 
     A batch norm is folded into the convolution before it where nothing else
     reads that convolution; norms after sums and inside other layers stay.
-    Dropout and noise go. The output is the same to rounding.
+    Dropout and noise go, and fixed statistics become a scale and an offset.
+    The output is the same to rounding.
 
     Args:
         model: A functional `keras.Model` with one input and one output.
@@ -47,6 +48,8 @@ def inference_model(model, *, any_size=False, dtype=None):
     last = model.output._keras_history.operation
 
     def copy(layer):
+        if _shifts_channels(layer):
+            layer = _as_rescaling(layer)
         config = layer.get_config()
         if layer in norms:
             config["use_bias"] = True
@@ -164,6 +167,29 @@ def _foldable_norms(model):
         and sources[norm] == {layer}
         and norm.axis in (-1, len(model.input_shape) - 1)
     }
+
+
+def _shifts_channels(layer):
+    return (
+        isinstance(layer, layers.Normalization)
+        and layer.axis in ((-1,), (len(layer.input.shape) - 1,))
+        and not layer.invert
+    )
+
+
+def _as_rescaling(norm):
+    """What a Normalization does; ONNX takes its statistics for inputs."""
+    mean, variance = (
+        np.float64(keras.ops.convert_to_numpy(values)).ravel()
+        for values in (norm.mean, norm.variance)
+    )
+    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+    return layers.Rescaling(
+        scale.tolist(),
+        (-mean * scale).tolist(),
+        name=norm.name,
+        dtype=norm.dtype_policy,
+    )
 
 
 def _fold(conv, norm):

@@ -107,8 +107,14 @@ def _write(model, path, suffix, load, any_size, images, options, bounded=True):
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         temporary = Path(folder, path.name)
-        run = _export(exported, temporary, load, options)
-        difference = largest_difference(model, run, checked)
+        try:
+            _export(exported, temporary, options)
+            run = load(str(temporary))
+            difference = largest_difference(model, run, checked)
+        except Exception as error:  # Converters and runtimes raise anything.
+            raise ValueError(
+                f"{model.name} can't be exported as {suffix[1:]}: {error}"
+            ) from error
         if bounded:
             check_difference(difference, f"{suffix} file")
         # What the file refers to (OpenVINO's .bin) first, itself last.
@@ -119,16 +125,7 @@ def _write(model, path, suffix, load, any_size, images, options, bounded=True):
     return Exported(path, difference, len(checked), images is None, size)
 
 
-def _export(model, path, load, options):
-    """Writes the file and returns a function that runs it."""
+def _export(model, path, options):
     shape = (None, *model.input_shape[1:])
     spec = keras.InputSpec(dtype="float32", shape=shape, name="images")
-    try:
-        model.export(
-            str(path), verbose=False, input_signature=[spec], **options
-        )
-        return load(str(path))
-    except Exception as error:  # Converters raise anything.
-        raise ValueError(
-            f"{model.name} can't be exported as {path.suffix[1:]}: {error}"
-        ) from error
+    model.export(str(path), verbose=False, input_signature=[spec], **options)
