@@ -46,8 +46,8 @@ def tiny_model(*middle, sides=(16, 16), channels=3, **head):
     x = inputs = keras.Input((*sides, channels))
     for layer in middle:
         x = layer(x)
-    outputs = layers.Conv2D(1, 1, activation="sigmoid", **head)(x)
-    return keras.Model(inputs, outputs, name="tiny")
+    head = layers.Conv2D(1, 1, activation="sigmoid", name="head", **head)
+    return keras.Model(inputs, head(x), name="tiny")
 
 
 def fickle_model():

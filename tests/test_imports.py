@@ -35,7 +35,7 @@ FLOORS = {
     "_run_folder": 7,
     "evaluation": 7,
     "export": 7,
-    "benchmarking": 7,
+    "benchmarking": 8,
     "comparison": 8,
     "training": 8,
     "reproduction": 9,

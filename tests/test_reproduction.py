@@ -56,7 +56,7 @@ def zoo(tmp_path_factory):
 def test_a_cell_is_what_its_files_say(zoo):
     text = (zoo / "README.md").read_text()
     assert text.startswith("Above.\n") and text.endswith("Below.\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     rows = {
         line.split("|")[1].strip(): [x.strip() for x in line.split("|")[2:-1]]
         for line in text.split("### `unet` on blobs, reduced")[1].splitlines()
