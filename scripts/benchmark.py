@@ -1,6 +1,4 @@
-"""Measures the models: python scripts/benchmark.py models, on an idle machine.
-
-Results are files in --output."""
+"""Measures the models: python scripts/benchmark.py models, on an idle machine."""
 
 from pathlib import Path
 from typing import Annotated

@@ -2,14 +2,8 @@
 
     python scripts/reproduce.py --data monuseg --data-dir MoNuSeg
 
-trains the six architectures, plain and with DCA, by the paper's recipe, with
-three seeds. Stopped at any moment, the same command goes on. Reduced:
-
-    python scripts/reproduce.py --data monuseg --data-dir MoNuSeg \
-        --models unet --filters 8,16,32,64,128 --image-size 256 --epochs 40 \
-        --learning-rate 1e-3 --variants all
-
-Without `--data` it only writes the tables.
+trains all models by the paper's recipe, with three seeds; the same command goes
+on after a stop. Without `--data` it only writes the tables.
 """
 
 from pathlib import Path
