@@ -47,8 +47,22 @@ def markdown(rows):
 
 def write_growth(folder, rows, exponents):
     """The same for what `measure_growth` returns, with curves for bars."""
+    folder = Path(folder)
     write_report(folder, "growth", rows, exponents=exponents)
-    _draw_curves(Path(folder) / "growth.png", rows)
+    text = f"{_exponent_table(exponents)}\n{markdown(rows)}"
+    write_text(folder / "growth.md", text)
+    _draw_curves(folder / "growth.png", rows)
+
+
+def _exponent_table(exponents):
+    """The p of the power laws `along ** p`."""
+    lines = ["| along | of | step | model | p |", "|---|---|---|---|---:|"]
+    for found in exponents:
+        step = "training" if found["training"] else "prediction"
+        model = "with DCA" if found["dca"] else "plain"
+        words = found["axis"], found["measure"].replace("_", " "), step, model
+        lines.append(f"| {' | '.join(words)} | {found['exponent']:.2f} |")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _draw_curves(path, rows):

@@ -127,7 +127,12 @@ def _gradient(queries, keys, values, outputs, upstream, block):
         ops.zeros_like(keys, dtype=dtype),
         ops.zeros_like(values, dtype=dtype),
     )
-    blocks, *gradients = ops.fori_loop(0, ops.shape(blocks)[0], backward, state)
+    # A zero that is known once the upstream is: TensorFlow would begin the
+    # first step, and keep its scores, as soon as the queries are there.
+    begin = 0 * ops.cast(mean[0, 0, 0, 0, 0] > 0, "int32")
+    blocks, *gradients = ops.fori_loop(
+        begin, ops.shape(blocks)[0], backward, state
+    )
     return (
         _join(blocks, ops.shape(queries)[2]),
         *(ops.cast(gradient, queries.dtype) for gradient in gradients),

@@ -37,21 +37,35 @@ class ChannelCrossAttention(CrossAttention):
 
     joint = ("key", "value")
 
-    def attend(self, i, own, joint, training, return_scores):
-        channels = joint.shape[-1]
-        root = math.sqrt(self.heads * channels)
+    def attend(self, own, joint, training, return_scores):
+        pairs = [
+            self._attend_stage(i, stage, joint) for i, stage in enumerate(own)
+        ]
+        return tuple(zip(*pairs, strict=True))
+
+    def _attend_stage(self, i, own, joint):
+        root = math.sqrt(self.heads * joint.shape[-1])
         scale, bias = self._folded("query", i)
         query = self._split_heads(affine(own, scale / root, bias / root))
         query = ops.swapaxes(query, -1, -2)
-        # Keys and values are the joint tokens: their affines act on the maps,
-        # which are small, and on the query's sums over the tokens.
+        # Keys and values are the joint tokens: their affines, and the
+        # projection, act on the maps, which are small, and on the query's
+        # sums over the tokens.
         scale, bias = map(self._by_head, self._folded("key", i))
         scores = affine(ops.matmul(query, joint), scale) + affine(
             ops.sum(query, axis=-1, keepdims=True), bias
         )
         scores = ops.softmax(scores)  # (batch, heads, channels_i, channels_c)
+        projection = self.projections[i]
         scale, bias = map(self._by_head, self._folded("value", i))
-        weights = ops.swapaxes(affine(scores, scale), -1, -2)
-        constant = ops.sum(affine(scores, bias), axis=-1)
-        attended = ops.matmul(joint, weights) + ops.expand_dims(constant, 2)
-        return self.projections[i](self._merge_heads(attended)), scores
+        factor, summand = map(
+            self._by_head, (projection.scale, projection.bias)
+        )
+        factor = ops.swapaxes(factor, -1, -2)
+        weights = ops.swapaxes(affine(scores, factor * scale), -1, -2)
+        constant = ops.sum(affine(scores, factor * bias), axis=-1)
+        constant = ops.expand_dims(constant, 2)
+        attended = ops.matmul(joint, weights) + (
+            constant + ops.cast(summand, constant.dtype)
+        )
+        return self._merge_heads(attended), scores

@@ -20,7 +20,7 @@ class CrossAttention(keras.layers.Layer):
     full precision, and few of them ever pass over the tokens.
 
     A subclass says which of the three are `joint`, whether its key has a
-    bias, and how to `attend`.
+    bias, and how the stages `attend`.
     """
 
     joint = ()
@@ -47,28 +47,27 @@ class CrossAttention(keras.layers.Layer):
         self._build_parts(widths)
 
     def call(self, tokens, training=None, return_attention_scores=False):
-        normed = [self._normalise(stage) for stage in tokens]
-        joint = self._split_heads(ops.concatenate(normed, axis=-1))
-        outputs, scores = [], []
-        for i, stage in enumerate(tokens):
-            attended, weights = self.attend(
-                i, normed[i], joint, training, return_attention_scores
-            )
-            outputs.append(stage + attended)
-            scores.append(weights)
+        own = [self._normalise(stage) for stage in tokens]
+        joint = self._split_heads(ops.concatenate(own, axis=-1))
+        attended, scores = self.attend(
+            own, joint, training, return_attention_scores
+        )
+        outputs = [a + b for a, b in zip(tokens, attended, strict=True)]
         return (outputs, scores) if return_attention_scores else outputs
 
-    def attend(self, i, own, joint, training, return_scores):
-        """What stage `i` attends to, projected, and its scores.
+    def attend(self, own, joint, training, return_scores):
+        """What every stage attends to, projected, and its scores.
 
         Args:
-            i: The stage, from 0.
-            own: Its normalised tokens, `(batch, tokens, channels_i)`.
+            own: Each stage's normalised tokens, `(batch, tokens, channels_i)`.
             joint: Those of all stages, `(batch, heads, tokens, channels of a
                 head)`.
             training: Whether gradients will be taken.
             return_scores: Whether the scores are wanted; otherwise they may
                 be `None`.
+
+        Returns:
+            Two lists, one entry a stage.
         """
         raise NotImplementedError
 

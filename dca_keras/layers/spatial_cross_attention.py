@@ -13,10 +13,12 @@ from dca_keras.layers.attention import (
 from dca_keras.layers.cross_attention import CrossAttention
 
 # Up to so many tokens a stage's maps are made whole, which is quicker. In
-# training they stay until the way back, hence the lower number.
-WHOLE_IN_TRAINING = 1024
+# training they stay until the way back, hence the lower number. A block has
+# so many scores a head, but at least so many queries.
+WHOLE_IN_TRAINING = 512
 WHOLE_IN_INFERENCE = 4096
-QUERY_BLOCK = 256
+BLOCK_SCORES = 2**20
+LEAST_QUERIES = 256
 
 
 @keras.saving.register_keras_serializable(package="dca_keras")
@@ -62,7 +64,15 @@ class SpatialCrossAttention(CrossAttention):
         check_query_block(query_block)
         self.query_block = query_block
 
-    def attend(self, i, own, joint, training, return_scores):
+    def attend(self, own, joint, training, return_scores):
+        # Stage after stage, so that their maps need not live together.
+        pairs = [
+            self._attend_stage(i, stage, joint, training, return_scores)
+            for i, stage in enumerate(own)
+        ]
+        return tuple(zip(*pairs, strict=True))
+
+    def _attend_stage(self, i, own, joint, training, return_scores):
         # Query and key are both the joint tokens, so the key's factors can go
         # to the query; its summands cancel in the softmax. The scores' rows
         # sum to one, so value and projection are one affine after them.
@@ -87,7 +97,10 @@ class SpatialCrossAttention(CrossAttention):
         if self.query_block is not None:
             return self.query_block
         whole = WHOLE_IN_TRAINING if training else WHOLE_IN_INFERENCE
-        return None if tokens is None or tokens <= whole else QUERY_BLOCK
+        if tokens is None or tokens <= whole:
+            return None
+        blocks = -(-tokens // max(LEAST_QUERIES, BLOCK_SCORES // tokens))
+        return -(-tokens // blocks)
 
     def get_config(self):
         return {**super().get_config(), "query_block": self.query_block}

@@ -168,7 +168,8 @@ def test_many_tokens_are_attended_in_blocks(monkeypatch, training):
     expected = layer(arrays, training=training)
     limits = {False: "WHOLE_IN_INFERENCE", True: "WHOLE_IN_TRAINING"}
     monkeypatch.setattr(spatial_cross_attention, limits[training], TOKENS - 1)
-    monkeypatch.setattr(spatial_cross_attention, "QUERY_BLOCK", 3)
+    monkeypatch.setattr(spatial_cross_attention, "BLOCK_SCORES", 1)
+    monkeypatch.setattr(spatial_cross_attention, "LEAST_QUERIES", 3)
     used = []
     blocked = spatial_cross_attention.attend_in_blocks
 
