@@ -147,6 +147,11 @@ def _open_strategy(recipe, devices):
         if devices:
             raise ValueError("`devices` need `strategy` mirrored.")
         return None
+    if recipe.dtype == "mixed_float16" and keras.backend.backend() != "jax":
+        raise ValueError(
+            "`dtype` mixed_float16 needs `strategy` single, because its loss "
+            "scaling is not spread over devices. Use mixed_bfloat16."
+        )
     strategy = distribution.open_strategy(recipe.strategy, devices)
     count = distribution.count_devices(strategy)
     if recipe.batch_size % count:

@@ -1,4 +1,4 @@
-"""Measures the models: python scripts/benchmark.py models, on an idle machine."""
+"""Measures the models, best on an idle machine; results are files."""
 
 from pathlib import Path
 from typing import Annotated

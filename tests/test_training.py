@@ -305,6 +305,10 @@ BAD_RECIPES = [
     ({"filters": (4, 8)}, "`filters` must be at least 3"),
     ({"data_dir": "/no/such/folder"}, "/no/such/folder can't be read"),
     ({"channels": 2}, "`channels` must be 1 or 3"),
+    (
+        {"strategy": "mirrored", "dtype": "mixed_float16"},
+        "mixed_float16 needs `strategy` single",
+    ),
 ]
 
 
