@@ -113,7 +113,8 @@ def _write(model, path, suffix, load, any_size, images, options, bounded=True):
             difference = largest_difference(model, run, checked)
         except Exception as error:  # Converters and runtimes raise anything.
             raise ValueError(
-                f"{model.name} can't be exported as {suffix[1:]}: {error}"
+                f"{model.name} can't be exported as {suffix[1:]}"
+                f"{' with `any_size`' * any_size}: {error}"
             ) from error
         if bounded:
             check_difference(difference, f"{suffix} file")
