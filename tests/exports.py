@@ -1,6 +1,6 @@
 """Models as training leaves them, and how far what is exported is from them.
 
-    python -m tests.exports
+    python -m tests.exports [MODEL DCA [EPOCHS]]
 
 trains all twelve models at full width for a moment, writes every format,
 serves the SavedModels, and prints the largest differences from
@@ -112,8 +112,8 @@ def _served(path, name, batches):
         process.wait()
 
 
-def _train(name, dca):
-    """A model for any size after 24 steps.
+def _train(name, dca, epochs):
+    """A model for any size after four steps an epoch.
 
     With random weights these networks amplify rounding far more.
     """
@@ -121,13 +121,13 @@ def _train(name, dca):
     drawn = [draw_tissue((8, i), 64) for i in range(16)]
     images, masks = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
     model.compile(keras.optimizers.Adam(1e-3), DiceLoss())
-    model.fit(images, masks, batch_size=4, epochs=6, verbose=0)
+    model.fit(images, masks, batch_size=4, epochs=epochs, verbose=0)
     return model
 
 
-def _check(name, dca, folder):
+def _check(name, dca, folder, epochs=6):
     """Prints a line a format, with the differences at the two sizes."""
-    free = _train(name, dca)
+    free = _train(name, dca, epochs)
     model, exact = (
         create_model(name, input_shape=shape, dca=dca, dtype=dtype)
         for shape, dtype in (
@@ -166,10 +166,12 @@ def _check(name, dca, folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) > 2:
+        name, dca, *epochs = sys.argv[1:]
         keras.utils.set_random_seed(0)
-        with tempfile.TemporaryDirectory() as name:
-            _check(sys.argv[1], sys.argv[2] == "True", pathlib.Path(name))
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            _check(name, dca == "True", folder, *map(int, epochs))
     else:  # Each in a process of its own, which gives its memory back.
         for pair in itertools.product(list_models(), ("False", "True")):
             command = [sys.executable, "-m", "tests.exports", *pair]
