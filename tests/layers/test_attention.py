@@ -278,3 +278,24 @@ def test_a_step_in_blocks_holds_no_whole_map():
     assert done.returncode == 0, done.stderr[-5000:]
     grown, one_map = map(int, done.stdout.split())
     assert grown < one_map
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's loops")
+def test_the_way_back_waits_for_the_gradient():
+    import tensorflow as tf
+
+    @tf.function
+    def step(*arrays):
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            attended = attention.attend_in_blocks(*arrays, 3)
+            loss = tf.reduce_sum(attended**2)
+        return tape.gradient(loss, arrays)
+
+    array = tf.TensorSpec((1, 2, TOKENS, 8))
+    graph = step.get_concrete_function(array, array, array).graph
+    loops = [op for op in graph.get_operations() if "While" in op.type]
+    counters = [x.op.type for x in loops[-1].inputs if x.dtype == tf.int32]
+    assert len(loops) == 2
+    # A loop whose counters are all constants begins during the way forth.
+    assert set(counters) != {"Const"}
