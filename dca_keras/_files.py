@@ -26,6 +26,17 @@ def replace_file(path):
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder. Name a file to write.")
+    make_parents(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_parents(path):
+    """Make the folders above `path`; `ValueError` where none can be made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -33,12 +44,6 @@ def replace_file(path):
             f"{path} can't be written: {error.strerror} "
             f"({error.filename}). Choose another folder."
         ) from error
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path, text):

@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from dca_keras._files import make_parents
+
 
 def versions(path):
     """The numbers of the versions in a model's folder, in no order."""
@@ -33,13 +35,7 @@ def whole_folder(path):
     """
     path = Path(path)
     made = [parent for parent in path.parents if not parent.exists()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"{path} can't be written: {error.strerror} "
-            f"({error.filename}). Choose another folder."
-        ) from error
+    make_parents(path)
     try:
         with tempfile.TemporaryDirectory(
             dir=path.parent, prefix=".", ignore_cleanup_errors=True
