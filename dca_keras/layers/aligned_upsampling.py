@@ -33,16 +33,25 @@ class AlignedUpsampling(keras.layers.Layer):
             return inputs
         outputs = inputs
         for axis in range(1, len(inputs.shape) - 1):
-            outputs = self._stretch(outputs, axis)
+            weights = self._weights(ops.shape(inputs)[axis])
+            outputs = _along(axis, weights, outputs)
         return outputs
 
-    def _stretch(self, inputs, axis):
-        shape = ops.shape(inputs)
-        side, rest = shape[axis], math.prod(shape[axis + 1 :])
-        lines = ops.reshape(inputs, (-1, side, rest))
-        lines = ops.matmul(self._weights(side), lines)
-        sides = (*shape[1:axis], side * self.size, *shape[axis + 1 :])
-        return ops.reshape(lines, (-1, *sides))
+    def transposed(self, slopes):
+        """The gradient of the inputs, from that of the outputs.
+
+        Args:
+            slopes: The gradient, of the output's shape.
+
+        Returns:
+            What `call` takes this gradient back to, of the input's shape.
+        """
+        if self.size == 1:
+            return slopes
+        for axis in reversed(range(1, len(slopes.shape) - 1)):
+            weights = self._weights(ops.shape(slopes)[axis] // self.size)
+            slopes = _along(axis, ops.transpose(weights), slopes)
+        return slopes
 
     def _weights(self, side):
         """Interpolation weights, `(side * size, side)`, rows sum to one."""
@@ -62,3 +71,12 @@ class AlignedUpsampling(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
+
+
+def _along(axis, weights, inputs):
+    """The product of a matrix, `(longer, side)`, with an axis of inputs."""
+    shape = ops.shape(inputs)
+    lines = ops.reshape(inputs, (-1, shape[axis], math.prod(shape[axis + 1 :])))
+    lines = ops.matmul(weights, lines)
+    sides = (*shape[1:axis], ops.shape(weights)[0], *shape[axis + 1 :])
+    return ops.reshape(lines, (-1, *sides))

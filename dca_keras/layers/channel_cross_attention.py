@@ -1,3 +1,4 @@
+import functools
 import math
 
 import keras
@@ -18,6 +19,8 @@ class ChannelCrossAttention(CrossAttention):
     Args:
         heads: Number of heads, each a contiguous run of channels; divides
             every stage's channels.
+        recompute: Whether training keeps only the tokens and makes the rest
+            anew on the way back, for less memory. It changes no result.
 
     Input shape:
         A list of `(batch, tokens, channels_i)`, one a stage.
@@ -37,27 +40,35 @@ class ChannelCrossAttention(CrossAttention):
 
     joint = ("key", "value")
 
-    def attend(self, own, joint, training, return_scores):
+    def attend(self, tokens, training, return_scores):
+        if training and self.recompute and not return_scores:
+            return keras.remat(self._attend)(tokens)[0], None
+        return self._attend(tokens)
+
+    def _attend(self, tokens):
+        own = [self._normalise(stage) for stage in tokens]
+        joint = self._split_heads(ops.concatenate(own, axis=-1))
+        folded = functools.partial(self._folded, joint_norm=self._joint_norm())
         pairs = [
-            self._attend_stage(i, stage, joint) for i, stage in enumerate(own)
+            self._attend_stage(i, stage, joint, folded)
+            for i, stage in enumerate(own)
         ]
         return tuple(zip(*pairs, strict=True))
 
-    def _attend_stage(self, i, own, joint):
+    def _attend_stage(self, i, own, joint, folded):
         root = math.sqrt(self.heads * joint.shape[-1])
-        scale, bias = self._folded("query", i)
+        scale, bias = folded("query", i)
         query = self._split_heads(affine(own, scale / root, bias / root))
-        query = ops.swapaxes(query, -1, -2)
+        sums = ops.sum(query, axis=-2, keepdims=True)
+        query, sums = (ops.swapaxes(x, -1, -2) for x in (query, sums))
         # Keys and values are the joint tokens: their affines, and the
         # projection, act on the maps, which are small, and on the query's
         # sums over the tokens.
-        scale, bias = map(self._by_head, self._folded("key", i))
-        scores = affine(ops.matmul(query, joint), scale) + affine(
-            ops.sum(query, axis=-1, keepdims=True), bias
-        )
+        scale, bias = map(self._by_head, folded("key", i))
+        scores = affine(ops.matmul(query, joint), scale) + affine(sums, bias)
         scores = ops.softmax(scores)  # (batch, heads, channels_i, channels_c)
         projection = self.projections[i]
-        scale, bias = map(self._by_head, self._folded("value", i))
+        scale, bias = map(self._by_head, folded("value", i))
         factor, summand = map(
             self._by_head, (projection.scale, projection.bias)
         )
@@ -69,3 +80,22 @@ class ChannelCrossAttention(CrossAttention):
             constant + ops.cast(summand, constant.dtype)
         )
         return self._merge_heads(attended), scores
+
+    def _split_heads(self, tokens):
+        """`(batch, heads, tokens, channels of a head)`."""
+        _, count, channels = ops.shape(tokens)
+        if self.heads == 1:
+            return ops.expand_dims(tokens, 1)
+        split = (-1, count, self.heads, channels // self.heads)
+        return ops.swapaxes(ops.reshape(tokens, split), 1, 2)
+
+    def _merge_heads(self, tokens):
+        """What `_split_heads` was given."""
+        _, heads, count, channels = ops.shape(tokens)
+        if self.heads > 1:
+            tokens = ops.swapaxes(tokens, 1, 2)
+        return ops.reshape(tokens, (-1, count, heads * channels))
+
+    def _by_head(self, vector):
+        """One value a channel of the joint tokens, `(heads, 1, channels)`."""
+        return ops.reshape(vector, (self.heads, 1, -1))

@@ -26,9 +26,10 @@ class CrossAttention(keras.layers.Layer):
     joint = ()
     key_bias = True
 
-    def __init__(self, heads, **kwargs):
+    def __init__(self, heads, recompute=False, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
+        self.recompute = recompute
 
     def build(self, input_shape):
         widths = [shape[-1] for shape in input_shape]
@@ -47,21 +48,17 @@ class CrossAttention(keras.layers.Layer):
         self._build_parts(widths)
 
     def call(self, tokens, training=None, return_attention_scores=False):
-        own = [self._normalise(stage) for stage in tokens]
-        joint = self._split_heads(ops.concatenate(own, axis=-1))
         attended, scores = self.attend(
-            own, joint, training, return_attention_scores
+            tokens, training, return_attention_scores
         )
         outputs = [a + b for a, b in zip(tokens, attended, strict=True)]
         return (outputs, scores) if return_attention_scores else outputs
 
-    def attend(self, own, joint, training, return_scores):
+    def attend(self, tokens, training, return_scores):
         """What every stage attends to, projected, and its scores.
 
         Args:
-            own: Each stage's normalised tokens, `(batch, tokens, channels_i)`.
-            joint: Those of all stages, `(batch, heads, tokens, channels of a
-                head)`.
+            tokens: Each stage's, `(batch, tokens, channels_i)`.
             training: Whether gradients will be taken.
             return_scores: Whether the scores are wanted; otherwise they may
                 be `None`.
@@ -79,17 +76,22 @@ class CrossAttention(keras.layers.Layer):
         x = x * ops.rsqrt(variance + EPSILON)
         return ops.cast(x, self.compute_dtype)
 
-    def _folded(self, role, i):
+    def _folded(self, role, i, joint_norm):
         """Scale and bias of a role's affine after the norm of its source."""
         affines = {
             "query": self.queries,
             "key": self.keys,
             "value": self.values,
         }
-        norms = self.norms if role in self.joint else [self.norms[i]]
-        return affines[role][i].after(
-            ops.concatenate([norm.gamma for norm in norms]),
-            ops.concatenate([norm.beta for norm in norms]),
+        own_norm = self.norms[i].gamma, self.norms[i].beta
+        norm = joint_norm if role in self.joint else own_norm
+        return affines[role][i].after(*norm)
+
+    def _joint_norm(self):
+        """Scale and bias of all stages' norms, side by side."""
+        return (
+            ops.concatenate([norm.gamma for norm in self.norms]),
+            ops.concatenate([norm.beta for norm in self.norms]),
         )
 
     def _affine(self, role, stage):
@@ -112,30 +114,15 @@ class CrossAttention(keras.layers.Layer):
                 source = total if role in self.joint else width
                 affines[i].build((None, None, source))
 
-    def _split_heads(self, tokens):
-        """`(batch, heads, tokens, channels of a head)`."""
-        _, count, channels = ops.shape(tokens)
-        if self.heads == 1:
-            return ops.expand_dims(tokens, 1)
-        split = (-1, count, self.heads, channels // self.heads)
-        return ops.swapaxes(ops.reshape(tokens, split), 1, 2)
-
-    def _merge_heads(self, tokens):
-        """What `_split_heads` was given."""
-        _, heads, count, channels = ops.shape(tokens)
-        if self.heads > 1:
-            tokens = ops.swapaxes(tokens, 1, 2)
-        return ops.reshape(tokens, (-1, count, heads * channels))
-
-    def _by_head(self, vector):
-        """One value a channel of the joint tokens, `(heads, 1, channels)`."""
-        return ops.reshape(vector, (self.heads, 1, -1))
-
     def compute_output_shape(self, input_shape):
         return list(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads}
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "recompute": self.recompute,
+        }
 
 
 def check_heads(widths, heads, argument="heads"):

@@ -46,6 +46,9 @@ class DualCrossAttention(keras.layers.Layer):
         query_block: For how many tokens the spatial attention makes its
             scores at a time; `None` chooses. It changes no result, only time
             and memory: see `SpatialCrossAttention`.
+        recompute: Whether training makes what lies between the tokens and
+            the attentions' outputs anew on the way back, for less memory. It
+            changes no result.
 
     Input shape:
         A list of at least two `(batch, height_i, width_i, channels_i)` or
@@ -85,6 +88,7 @@ class DualCrossAttention(keras.layers.Layer):
         spatial_attention=True,
         token_activation=False,
         query_block=None,
+        recompute=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -104,6 +108,7 @@ class DualCrossAttention(keras.layers.Layer):
         DCAConfig(**{name: getattr(self, name) for name in OPTIONS})
         check_query_block(query_block)
         self.query_block = query_block
+        self.recompute = recompute
 
     def build(self, input_shape):
         self._check_skips(input_shape)
@@ -122,6 +127,7 @@ class DualCrossAttention(keras.layers.Layer):
             for kind, attention, options in self._attentions():
                 layer = attention(
                     **options,
+                    recompute=self.recompute,
                     name=f"block_{block}_{kind}",
                     dtype=self.dtype_policy,
                 )
@@ -247,4 +253,5 @@ class DualCrossAttention(keras.layers.Layer):
             "patch_sizes": self.patch_sizes,
             **{name: getattr(self, name) for name in OPTIONS},
             "query_block": self.query_block,
+            "recompute": self.recompute,
         }

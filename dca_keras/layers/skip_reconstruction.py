@@ -64,21 +64,85 @@ class SkipReconstruction(keras.layers.Layer):
         if self.token_activation:
             tokens = self.token_norm(tokens)
             tokens = ops.gelu(tokens, approximate=False)
-        features = self.conv(tokens)
+        features = self._to_grid(self.conv(tokens), skip)
         if training and self.norm.trainable:
-            features = self._grow(features, skip) + skip
-            return ops.relu(self.norm(features, training=True))
+            return self._train(features, skip)
         # At rest the norm is an affine, which may go before the upsampling.
         norm = self.norm
         scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
         features = affine(features, scale, norm.beta - norm.moving_mean * scale)
-        return ops.relu(affine(skip, scale) + self._grow(features, skip))
+        return ops.relu(affine(skip, scale) + self.upsampling(features))
 
-    def _grow(self, features, skip):
-        """`(batch, tokens, channels)` to the skip's shape."""
+    def _train(self, features, skip):
+        """The same by the batch's statistics, of which it keeps an average.
+
+        What is as large as the skip is made anew on the way back.
+        """
+        norm = self.norm
+        total = ops.stop_gradient(self._sum(features, skip))
+        mean, variance = ops.moments(total, _batch_and_sides(skip))
+        for average, now in (
+            (norm.moving_mean, mean),
+            (norm.moving_variance, variance),
+        ):
+            average.assign(
+                average * norm.momentum
+                + ops.cast(now, average.dtype) * (1.0 - norm.momentum)
+            )
+        deviation = ops.sqrt(variance + norm.epsilon)
+
+        # The statistics are arguments, whose own gradient is nothing, because
+        # functions with a gradient of their own may not see others' tensors.
+        @ops.custom_gradient
+        def normalised(features, skip, mean, deviation, scale, bias):
+            factor = scale / deviation
+            total = self._sum(features, skip)
+            outputs = ops.relu(affine(total, factor, bias - mean * factor))
+
+            def gradient(*args, upstream=None):
+                (upstream,) = args if upstream is None else (upstream,)
+                of_features, of_skip, of_scale, of_bias = self._gradient(
+                    features, skip, mean, deviation, scale, bias, upstream
+                )
+                nothing = ops.zeros_like(mean)
+                return of_features, of_skip, nothing, nothing, of_scale, of_bias
+
+            return ops.cast(outputs, skip.dtype), gradient
+
+        scale, bias = (ops.cast(x, mean.dtype) for x in (norm.gamma, norm.beta))
+        return normalised(features, skip, mean, deviation, scale, bias)
+
+    def _gradient(self, features, skip, mean, deviation, scale, bias, upstream):
+        """Of batch norm and ReLU, whose statistics follow the sum, too."""
+        slopes = ops.cast(upstream, mean.dtype)
+        # A zero that is known once the upstream is: TensorFlow would take, and
+        # keep, the sum of the way forth.
+        later = 0 * ops.cast(ops.reshape(slopes, (-1,))[0] > 0, "int32")
+        mean = mean + ops.cast(later, mean.dtype)
+        centred = ops.cast(features, mean.dtype) - mean
+        centred = self._sum(ops.cast(centred, features.dtype), skip)
+        factor = scale / deviation
+        slopes = ops.where(centred * factor > -bias, slopes, 0)
+        axes = _batch_and_sides(skip)
+        of_bias = ops.sum(slopes, axes)
+        of_scale = ops.sum(slopes * centred, axes) / deviation
+        count = ops.prod(ops.cast(ops.shape(skip)[:-1], mean.dtype))
+        slopes = slopes - affine(
+            centred, of_scale / (deviation * count), of_bias / count
+        )
+        slopes = ops.cast(slopes * factor, skip.dtype)
+        return self.upsampling.transposed(slopes), slopes, of_scale, of_bias
+
+    def _sum(self, features, skip):
+        # In full precision, as moments overflow in half.
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        return ops.cast(self.upsampling(features) + skip, dtype)
+
+    def _to_grid(self, features, skip):
+        """`(batch, tokens, channels)` to the token grid of the skip."""
         _, *sides, channels = ops.shape(skip)
         grid = (side // self.patch_size for side in sides)
-        return self.upsampling(ops.reshape(features, (-1, *grid, channels)))
+        return ops.reshape(features, (-1, *grid, channels))
 
     def compute_output_shape(self, tokens_shape, skip_shape):
         return skip_shape
@@ -89,3 +153,7 @@ class SkipReconstruction(keras.layers.Layer):
             "patch_size": self.patch_size,
             "token_activation": self.token_activation,
         }
+
+
+def _batch_and_sides(skip):
+    return tuple(range(len(skip.shape) - 1))

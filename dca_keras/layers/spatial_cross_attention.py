@@ -1,6 +1,8 @@
+import functools
 import math
 
 import keras
+from keras import ops
 
 from dca_keras.config import is_positive_int
 from dca_keras.layers.affine import affine
@@ -12,11 +14,9 @@ from dca_keras.layers.attention import (
 )
 from dca_keras.layers.cross_attention import CrossAttention
 
-# Up to so many tokens a stage's maps are made whole, which is quicker. In
-# training they stay until the way back, hence the lower number. A block has
-# so many scores a head, but at least so many queries.
-WHOLE_IN_TRAINING = 512
-WHOLE_IN_INFERENCE = 4096
+# At rest a stage's maps are made whole up to so many tokens, which is quicker.
+# A block has so many scores a head, but at least so many queries.
+WHOLE_AT_REST = 4096
 BLOCK_SCORES = 2**20
 LEAST_QUERIES = 256
 
@@ -39,6 +39,8 @@ class SpatialCrossAttention(CrossAttention):
             maps for few tokens (and where a graph does not know how many),
             blocks for many, the backend's own kernel on a GPU in half
             precision. It changes no result.
+        recompute: Whether training makes whole maps, too, anew on the way
+            back, for less memory. It changes no result.
 
     Input shape:
         A list of `(batch, tokens, channels_i)`, one a stage.
@@ -59,45 +61,61 @@ class SpatialCrossAttention(CrossAttention):
     joint = ("query", "key")
     key_bias = False
 
-    def __init__(self, heads, query_block=None, **kwargs):
-        super().__init__(heads, **kwargs)
+    def __init__(self, heads, query_block=None, recompute=False, **kwargs):
+        super().__init__(heads, recompute, **kwargs)
         check_query_block(query_block)
         self.query_block = query_block
 
-    def attend(self, own, joint, training, return_scores):
+    def attend(self, tokens, training, return_scores):
+        own = [ops.swapaxes(self._normalise(stage), 1, 2) for stage in tokens]
+        joint = self._heads_of(ops.concatenate(own, axis=1))
+        folded = functools.partial(self._folded, joint_norm=self._joint_norm())
         # Stage after stage, so that their maps need not live together.
         pairs = [
-            self._attend_stage(i, stage, joint, training, return_scores)
+            self._attend_stage(i, stage, joint, folded, training, return_scores)
             for i, stage in enumerate(own)
         ]
         return tuple(zip(*pairs, strict=True))
 
-    def _attend_stage(self, i, own, joint, training, return_scores):
+    def _attend_stage(self, i, own, joint, folded, training, return_scores):
         # Query and key are both the joint tokens, so the key's factors can go
         # to the query; its summands cancel in the softmax. The scores' rows
         # sum to one, so value and projection are one affine after them.
-        factors, _ = self._folded("key", i)
-        factors = factors / math.sqrt(joint.shape[-1])
-        scale, bias = (part * factors for part in self._folded("query", i))
-        query = affine(joint, self._by_head(scale), self._by_head(bias))
-        value = self._split_heads(own)
-        block = self._block(joint.shape[2], training)
+        factors, _ = folded("key", i)
+        factors = factors / math.sqrt(joint.shape[2])
+        scale, bias = (
+            ops.reshape(part * factors, (self.heads, -1, 1))
+            for part in folded("query", i)
+        )
+        parts = joint, scale, bias, self._heads_of(own)
+        block = self._block(joint.shape[-1], training)
         scores = None
-        if return_scores or block is None:
-            attended, scores = attend(query, joint, value)
-        elif self.query_block is None and can_fuse(query):
-            attended = attend_fused(query, joint, value)
+        if return_scores or not (training or block):
+            attended, scores = attend(*parts)
+        elif self.query_block is None and can_fuse(joint):
+            attended = attend_fused(*parts)
         else:
-            attended = attend_in_blocks(query, joint, value, block)
-        projection = self.projections[i].after(*self._folded("value", i))
-        return affine(self._merge_heads(attended), *projection), scores
+            keep = not self.recompute
+            attended = attend_in_blocks(*parts, block, keep)
+        attended = ops.reshape(attended, (-1, *ops.shape(own)[1:]))
+        projection = self.projections[i].after(*folded("value", i))
+        attended = affine(
+            attended, *(ops.expand_dims(part, -1) for part in projection)
+        )
+        return ops.swapaxes(attended, 1, 2), scores
+
+    def _heads_of(self, tokens):
+        """`(batch, channels, tokens)` with its channels split into heads."""
+        _, channels, count = ops.shape(tokens)
+        split = (-1, self.heads, channels // self.heads, count)
+        return ops.reshape(tokens, split)
 
     def _block(self, tokens, training):
         """How many queries at a time; `None` is all of them."""
-        if self.query_block is not None:
+        if self.query_block is not None or tokens is None:
             return self.query_block
-        whole = WHOLE_IN_TRAINING if training else WHOLE_IN_INFERENCE
-        if tokens is None or tokens <= whole:
+        most = BLOCK_SCORES if training else WHOLE_AT_REST**2
+        if tokens**2 <= most:
             return None
         blocks = -(-tokens // max(LEAST_QUERIES, BLOCK_SCORES // tokens))
         return -(-tokens // blocks)

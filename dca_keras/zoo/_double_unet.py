@@ -1,3 +1,4 @@
+import functools
 import pathlib
 
 import keras
@@ -73,7 +74,9 @@ def double_unet(
         inputs = keras.Input(input_shape)
         image = _normalise(inputs)
         vgg_skips, x = _vgg(image, encoder_filters)
-        vgg_skips = _scaffold.cross_attend(vgg_skips, dca, "vgg_dca_1")
+        # Three modules' inner arrays would be much to keep in training.
+        attend = functools.partial(_scaffold.cross_attend, recompute=True)
+        vgg_skips = attend(vgg_skips, dca, "vgg_dca_1")
         x = _pyramid(x, pyramid, "first_pyramid")
         x = _decoder(x, [[skip] for skip in vgg_skips], widths, "first_decoder")
         gate = blocks.conv(
@@ -87,8 +90,8 @@ def double_unet(
             raw, x = _unit(x, width, f"second_encoder_{stage}")
             skips.append(raw)
             x = blocks.max_pool(x, f"second_encoder_{stage}_pool")
-        vgg_skips = _scaffold.cross_attend(vgg_skips, dca, "vgg_dca_2")
-        skips = _scaffold.cross_attend(skips, dca, "second_dca")
+        vgg_skips = attend(vgg_skips, dca, "vgg_dca_2")
+        skips = attend(skips, dca, "second_dca")
         x = _pyramid(x, pyramid, "second_pyramid")
         skips = [list(pair) for pair in zip(vgg_skips, skips, strict=True)]
         x = _decoder(x, skips, widths, "second_decoder")

@@ -123,7 +123,7 @@ def patch_sizes(config, num_skips):
     return tuple(patch // 2**i for i in range(num_skips))
 
 
-def cross_attend(skips, dca, name="dca"):
+def cross_attend(skips, dca, name="dca", recompute=False):
     """The skips, from the finest on, through DCA, or untouched without it."""
     config = dca_config(dca)
     if config is None:
@@ -131,7 +131,10 @@ def cross_attend(skips, dca, name="dca"):
     options = dataclasses.asdict(config)
     del options["patch_size"]
     return DualCrossAttention(
-        patch_sizes(config, len(skips)), name=name, **options
+        patch_sizes(config, len(skips)),
+        recompute=recompute,
+        name=name,
+        **options,
     )(skips)
 
 

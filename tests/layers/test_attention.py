@@ -10,8 +10,10 @@ import pytest
 from keras import ops
 
 from dca_keras.layers import (
+    AlignedUpsampling,
     ChannelCrossAttention,
     DualCrossAttention,
+    SkipReconstruction,
     SpatialCrossAttention,
     attention,
     spatial_cross_attention,
@@ -117,9 +119,13 @@ def assert_close(ours, expected, dtype):
 ATTENTIONS = {
     "channel": lambda **how: ChannelCrossAttention(1, **how),
     "channel_heads": lambda **how: ChannelCrossAttention(4, **how),
+    "channel_anew": lambda **how: ChannelCrossAttention(4, True, **how),
     "spatial": lambda **how: SpatialCrossAttention(4, **how),
     "blocks": lambda **how: SpatialCrossAttention(4, query_block=4, **how),
     "one_block": lambda **how: SpatialCrossAttention(1, query_block=16, **how),
+    "spatial_anew": lambda **how: SpatialCrossAttention(
+        4, recompute=True, **how
+    ),
 }
 
 
@@ -127,19 +133,23 @@ ATTENTIONS = {
 @pytest.mark.parametrize(
     "dtype", ["float32", "float64"] if BACKEND == "tensorflow" else ["float32"]
 )
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", ATTENTIONS)
-def test_folding_changes_neither_values_nor_gradients(name, dtype):
+def test_folding_changes_neither_values_nor_gradients(name, training, dtype):
     layer, arrays, above = random_layer(ATTENTIONS[name], dtype)
+
+    def ours(tokens):
+        return layer(tokens, training=training)
 
     def literally(tokens):
         return plain(layer, tokens)
 
-    assert_close(layer(arrays), literally(arrays), dtype)
-    ours, expected = (
+    assert_close(ours(arrays), literally(arrays), dtype)
+    found, expected = (
         gradients(layer, function, arrays, above)
-        for function in (layer, literally)
+        for function in (ours, literally)
     )
-    assert_close(ours, expected, dtype)
+    assert_close(found, expected, dtype)
 
 
 @pytest.mark.parametrize("name", ["spatial", "blocks"])
@@ -155,7 +165,7 @@ def test_scores_are_the_softmax_of_the_equations(name):
 
 def test_the_backends_own_kernel_gives_the_same():
     rng = np.random.default_rng(5)
-    shapes = (2, 4, TOKENS, 8), (2, 4, TOKENS, 8), (2, 4, TOKENS, 3)
+    shapes = (2, 4, 8, TOKENS), (4, 8, 1), (4, 8, 1), (2, 4, 3, TOKENS)
     arrays = [rng.standard_normal(s).astype("float32") for s in shapes]
     arrays = [ops.convert_to_tensor(array) for array in arrays]
     expected, _ = attention.attend(*arrays)
@@ -166,21 +176,18 @@ def test_the_backends_own_kernel_gives_the_same():
 def test_many_tokens_are_attended_in_blocks(monkeypatch, training):
     layer, arrays, _ = random_layer(ATTENTIONS["spatial"], "float32")
     expected = layer(arrays, training=training)
-    limits = {False: "WHOLE_IN_INFERENCE", True: "WHOLE_IN_TRAINING"}
-    monkeypatch.setattr(spatial_cross_attention, limits[training], TOKENS - 1)
+    monkeypatch.setattr(spatial_cross_attention, "WHOLE_AT_REST", TOKENS - 1)
     monkeypatch.setattr(spatial_cross_attention, "BLOCK_SCORES", 1)
     monkeypatch.setattr(spatial_cross_attention, "LEAST_QUERIES", 3)
     used = []
     blocked = spatial_cross_attention.attend_in_blocks
 
     def watched(*args):
-        used.append(args[-1])
+        used.append(args[4])
         return blocked(*args)
 
     monkeypatch.setattr(spatial_cross_attention, "attend_in_blocks", watched)
     assert_close(layer(arrays, training=training), expected, "float32")
-    assert used == [3] * len(WIDTHS)
-    layer(arrays, training=not training)
     assert used == [3] * len(WIDTHS)
 
 
@@ -280,22 +287,150 @@ def test_a_step_in_blocks_holds_no_whole_map():
     assert grown < one_map
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's loops")
-def test_the_way_back_waits_for_the_gradient():
+def way_back(function, shapes):
+    """The graph of a function's gradient, given the upstream one."""
     import tensorflow as tf
 
     @tf.function
-    def step(*arrays):
+    def back(upstream, *arrays):
         with tf.GradientTape() as tape:
             tape.watch(arrays)
-            attended = attention.attend_in_blocks(*arrays, 3)
-            loss = tf.reduce_sum(attended**2)
-        return tape.gradient(loss, arrays)
+            outputs = function(*arrays)
+        return tape.gradient(outputs, arrays, output_gradients=upstream)
 
-    array = tf.TensorSpec((1, 2, TOKENS, 8))
-    graph = step.get_concrete_function(array, array, array).graph
+    specs = [tf.TensorSpec(shape) for shape in shapes]
+    return back.get_concrete_function(*specs).graph
+
+
+def waits(op, graph):
+    """Whether an operation needs the upstream, the graph's first input."""
+    seen, ahead = set(), [op]
+    while ahead:
+        op = ahead.pop()
+        if op not in seen:
+            seen.add(op)
+            ahead += [x.op for x in op.inputs] + list(op.control_inputs)
+    return graph.inputs[0].op in seen
+
+
+SHAPES = (1, 2, 8, TOKENS), (1, 2, 8, TOKENS), (2, 8, 1), (2, 8, 1)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's graphs")
+@pytest.mark.parametrize("keep", [False, True])
+def test_whole_scores_are_kept_or_made_anew(keep):
+    def attended(values, tokens, scale, bias):
+        return attention.attend_in_blocks(
+            tokens, scale, bias, values, keep=keep
+        )
+
+    graph = way_back(attended, [SHAPES[0], *SHAPES])
+    maps = [op for op in graph.get_operations() if op.type == "Softmax"]
+    # Scores that do not wait for the upstream would be there, and stay, from
+    # the way forth on.
+    assert [waits(op, graph) for op in maps] == [False] + [True] * (not keep)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's loops")
+def test_the_way_back_in_blocks_waits_for_the_gradient():
+    import tensorflow as tf
+
+    def attended(values, tokens, scale, bias):
+        return attention.attend_in_blocks(tokens, scale, bias, values, 3)
+
+    graph = way_back(attended, [SHAPES[0], *SHAPES])
     loops = [op for op in graph.get_operations() if "While" in op.type]
-    counters = [x.op.type for x in loops[-1].inputs if x.dtype == tf.int32]
+    counters = [x.op for x in loops[-1].inputs if x.dtype == tf.int32]
     assert len(loops) == 2
-    # A loop whose counters are all constants begins during the way forth.
-    assert set(counters) != {"Const"}
+    # A loop whose counters do not wait begins during the way forth.
+    assert any(waits(op, graph) for op in counters)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's graphs")
+def test_a_reconstruction_is_made_anew_on_the_way_back():
+    layer = SkipReconstruction(2)
+    layer.build((None, 6, 4), (None, 4, 6, 4))
+    graph = way_back(
+        lambda tokens, skip: layer(tokens, skip, training=True),
+        [(1, 4, 6, 4), (1, 6, 4), (1, 4, 6, 4)],
+    )
+    sums = [
+        op
+        for op in graph.get_operations()
+        if op.type.startswith("Add")
+        and graph.inputs[2].op in {x.op for x in op.inputs}
+    ]
+    assert [waits(op, graph) for op in sums] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64"] if BACKEND == "tensorflow" else ["float32"]
+)
+@pytest.mark.parametrize("sides", [(8, 6), (4, 4, 6)])
+def test_reconstruction_trains_like_its_equations(sides, dtype):
+    tokens_shape = (2, math.prod(sides) // 2 ** len(sides), 5)
+    skip_shape = (2, *sides, 5)
+    rng = np.random.default_rng(7)
+    layer = SkipReconstruction(2, dtype=dtype)
+    layer.build(tokens_shape, skip_shape)
+    for weight in layer.weights:
+        weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    start = layer.get_weights()
+    arrays = [
+        rng.normal(0.7, 1, shape).astype(dtype)
+        for shape in (tokens_shape, skip_shape)
+    ]
+    above = [rng.standard_normal(skip_shape).astype(dtype)]
+
+    def ours(arrays):
+        return [layer(*arrays, training=True)]
+
+    def literally(arrays):
+        tokens, skip = map(ops.convert_to_tensor, arrays)
+        grid = [side // 2 for side in sides]
+        grid = ops.reshape(layer.conv(tokens), (2, *grid, 5))
+        total = layer.upsampling(grid) + skip
+        return [ops.relu(layer.norm(total, training=True))]
+
+    after = []
+    for function in (ours, literally):
+        layer.set_weights(start)
+        outputs = function(arrays)
+        averages = [w.value for w in layer.non_trainable_weights]
+        found = gradients(layer, function, arrays, above)
+        after.append([*outputs, *averages, *found])
+    assert_close(*after, dtype)
+
+
+def test_transposed_upsampling_is_its_gradient():
+    rng = np.random.default_rng(8)
+    layer = AlignedUpsampling(3)
+    inputs, slopes = (
+        rng.standard_normal(shape).astype("float32")
+        for shape in ((2, 3, 4, 2, 5), (2, 9, 12, 6, 5))
+    )
+    expected = np.sum(ops.convert_to_numpy(layer(inputs)) * slopes)
+    back = layer.transposed(ops.convert_to_tensor(slopes))
+    found = np.sum(ops.convert_to_numpy(back) * inputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_recomputing_is_an_option_of_the_whole_layer(tmp_path):
+    models = []
+    for recompute in (False, True):
+        inputs = [keras.Input((12, 8, 4)), keras.Input((6, 4, 8))]
+        layer = DualCrossAttention((2, 1), recompute=recompute, name="dca")
+        models.append(keras.Model(inputs, layer(inputs)))
+    kept, anew = models
+    anew.set_weights(kept.get_weights())
+    after = []
+    for model in (kept, anew):
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        targets = [np.ones_like(skip) for skip in skips()]
+        model.fit(skips(), targets, batch_size=2, epochs=2, verbose=0)
+        after.append(model.get_weights())
+    assert_close(*after, "float32")
+    anew.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras").get_layer("dca")
+    assert again.recompute
+    assert all(attention.recompute for attention in again.attentions)
