@@ -66,6 +66,9 @@ class SkipReconstruction(keras.layers.Layer):
             tokens = ops.gelu(tokens, approximate=False)
         features = self._to_grid(self.conv(tokens), skip)
         if training and self.norm.trainable:
+            if self.norm.synchronized:  # sums over replicas, there and back
+                total = self.upsampling(features) + skip
+                return ops.relu(self.norm(total, training=True))
             return self._train(features, skip)
         # At rest the norm is an affine, which may go before the upsampling.
         norm = self.norm
