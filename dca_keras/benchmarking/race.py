@@ -107,7 +107,9 @@ class _Racer:
     def __exit__(self, *_):
         if self._process.returncode is None:
             self._end()
-        self._process.stdin.close()
+        # What a program that ended did not read can't be flushed.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._errors.close()
 

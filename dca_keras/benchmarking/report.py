@@ -84,6 +84,9 @@ def _draw_curves(path, rows):
                 label=("with DCA" if dca else "plain")
                 + (", training" if training else ", prediction"),
             )
+            # The points measured are the ticks; few others would fit.
+            panel.set_xticks(points[0], map(str, points[0]))
+            panel.set_xticks([], minor=True)
             panel.set(xlabel=axis, ylabel=unit)
     grid[0, 0].legend()
     with replace_file(path) as temporary:
