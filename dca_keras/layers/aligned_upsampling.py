@@ -74,7 +74,7 @@ class AlignedUpsampling(keras.layers.Layer):
 
 
 def _along(axis, weights, inputs):
-    """The product of a matrix, `(longer, side)`, with an axis of inputs."""
+    """The product of a matrix, `(new side, side)`, with an axis of inputs."""
     shape = ops.shape(inputs)
     lines = ops.reshape(inputs, (-1, shape[axis], math.prod(shape[axis + 1 :])))
     lines = ops.matmul(weights, lines)

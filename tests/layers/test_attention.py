@@ -176,8 +176,12 @@ def test_the_backends_own_kernel_gives_the_same():
 def test_many_tokens_are_attended_in_blocks(monkeypatch, training):
     layer, arrays, _ = random_layer(ATTENTIONS["spatial"], "float32")
     expected = layer(arrays, training=training)
-    monkeypatch.setattr(spatial_cross_attention, "WHOLE_AT_REST", TOKENS - 1)
-    monkeypatch.setattr(spatial_cross_attention, "BLOCK_SCORES", 1)
+    # At rest two limits say so, in training one.
+    limits = {"BLOCK_SCORES": 1}
+    if not training:
+        limits["WHOLE_AT_REST"] = TOKENS - 1
+    for name, limit in limits.items():
+        monkeypatch.setattr(spatial_cross_attention, name, limit)
     monkeypatch.setattr(spatial_cross_attention, "LEAST_QUERIES", 3)
     used = []
     blocked = spatial_cross_attention.attend_in_blocks
@@ -189,6 +193,9 @@ def test_many_tokens_are_attended_in_blocks(monkeypatch, training):
     monkeypatch.setattr(spatial_cross_attention, "attend_in_blocks", watched)
     assert_close(layer(arrays, training=training), expected, "float32")
     assert used == [3] * len(WIDTHS)
+    if training:  # which says nothing of the whole maps at rest
+        layer(arrays, training=False)
+        assert used == [3] * len(WIDTHS)
 
 
 @pytest.mark.parametrize("query_block", [0, -1, 2.0, True, "auto"])
