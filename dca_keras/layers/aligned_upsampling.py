@@ -1,6 +1,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -55,14 +56,13 @@ class AlignedUpsampling(keras.layers.Layer):
 
     def _weights(self, side):
         """Interpolation weights, `(side * size, side)`, rows sum to one."""
-        longer = side * self.size
-        # Sides may be symbolic in a graph, so they are cast like tensors.
-        places = ops.arange(longer, dtype="float32")
-        places = places * ops.cast(side - 1, "float32")
-        places = places / ops.cast(longer - 1, "float32")
-        grid = ops.arange(side, dtype="float32")
-        distance = ops.abs(ops.expand_dims(places, 1) - grid)
-        return ops.cast(ops.relu(1 - distance), self.compute_dtype)
+        # Known sides make one constant, which no graph has to compute.
+        of = np if isinstance(side, int) else ops
+        coarse = of.arange(side, dtype="float32")
+        fine = of.arange(side * self.size, dtype="float32")
+        places = fine * coarse[-1] / fine[-1]
+        distance = of.abs(of.expand_dims(places, 1) - coarse)
+        return ops.cast(of.maximum(1 - distance, 0), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         batch, *sides, channels = input_shape

@@ -55,6 +55,7 @@ class SkipReconstruction(keras.layers.Layer):
         self.upsampling = AlignedUpsampling(
             self.patch_size, name="upsampling", dtype=self.dtype_policy
         )
+        self.upsampling.build(skip_shape)
         self.norm = keras.layers.BatchNormalization(
             momentum=0.9, epsilon=1e-5, name="norm", dtype=self.dtype_policy
         )

@@ -56,6 +56,10 @@ def test_parameters_and_names(builder, dca):
     names = "\n".join(f"{w.path} {tuple(w.shape)}" for w in model.weights)
     digest = hashlib.sha256(names.encode()).hexdigest()[:16]
     assert digest == expected[2 + dca], names
+    # On JAX, Keras runs a model with an unbuilt layer op by op, and keeps
+    # a program of each.
+    layers = model._flatten_layers()
+    assert not [layer for layer in layers if not layer.built]
 
 
 def test_shapes_and_head(builder, dca):
