@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from dca_keras.layers.affine import affine
+from dca_keras.layers.own_gradient import own_gradient, zero_after
 
 
 def attend(tokens, scale, bias, values):
@@ -44,7 +45,7 @@ def attend_in_blocks(tokens, scale, bias, values, block=None, keep=False):
         What is attended to; no scores.
     """
 
-    @ops.custom_gradient
+    @own_gradient
     def attended(tokens, scale, bias, values):
         scores = None
         if block is None:
@@ -53,8 +54,7 @@ def attend_in_blocks(tokens, scale, bias, values, block=None, keep=False):
             outputs = _by_blocks(tokens, scale, bias, values, block)
         kept = scores if keep else None
 
-        def gradient(*args, upstream=None):
-            (upstream,) = args if upstream is None else (upstream,)
+        def gradient(upstream):
             return _gradient(
                 tokens, scale, bias, values, outputs, upstream, block, kept
             )
@@ -134,10 +134,7 @@ def _gradient(tokens, scale, bias, values, outputs, upstream, block, kept):
     mean = ops.sum(outputs * upstream, axis=-2, keepdims=True)
     above = ops.concatenate([upstream, -mean], axis=-2)
     values = ops.concatenate([values, ops.ones_like(values[:, :, :1])], axis=-2)
-    # A zero that is known once the upstream is: TensorFlow would make the
-    # scores, and keep them, as soon as the queries are there, or take those
-    # of the way forth.
-    later = 0 * ops.cast(mean[0, 0, 0, 0] > 0, "int32")
+    later = zero_after(mean)
     scale_later = scale + ops.cast(later, scale.dtype)
 
     def of_block(some, above):

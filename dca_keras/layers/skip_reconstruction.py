@@ -5,6 +5,7 @@ from dca_keras.layers.affine import affine
 from dca_keras.layers.aligned_upsampling import AlignedUpsampling
 from dca_keras.layers.cross_attention import EPSILON
 from dca_keras.layers.initializers import torch_uniform
+from dca_keras.layers.own_gradient import own_gradient, zero_after
 
 
 @keras.saving.register_keras_serializable(package="dca_keras")
@@ -97,14 +98,13 @@ class SkipReconstruction(keras.layers.Layer):
 
         # The statistics are arguments, whose own gradient is nothing, because
         # functions with a gradient of their own may not see others' tensors.
-        @ops.custom_gradient
+        @own_gradient
         def normalised(features, skip, mean, deviation, scale, bias):
             factor = scale / deviation
             total = self._sum(features, skip)
             outputs = ops.relu(affine(total, factor, bias - mean * factor))
 
-            def gradient(*args, upstream=None):
-                (upstream,) = args if upstream is None else (upstream,)
+            def gradient(upstream):
                 of_features, of_skip, of_scale, of_bias = self._gradient(
                     features, skip, mean, deviation, scale, bias, upstream
                 )
@@ -119,10 +119,7 @@ class SkipReconstruction(keras.layers.Layer):
     def _gradient(self, features, skip, mean, deviation, scale, bias, upstream):
         """Of batch norm and ReLU, whose statistics follow the sum, too."""
         slopes = ops.cast(upstream, mean.dtype)
-        # A zero that is known once the upstream is: TensorFlow would take, and
-        # keep, the sum of the way forth.
-        later = 0 * ops.cast(ops.reshape(slopes, (-1,))[0] > 0, "int32")
-        mean = mean + ops.cast(later, mean.dtype)
+        mean = mean + ops.cast(zero_after(slopes), mean.dtype)
         centred = ops.cast(features, mean.dtype) - mean
         centred = self._sum(ops.cast(centred, features.dtype), skip)
         factor = scale / deviation
