@@ -29,14 +29,14 @@ _ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": str(THREADS),
     "TF_NUM_INTEROP_THREADS": "1",
 }
-_LINE = "| {} | {:.1f} | {:.1f} | {:.1e} |\n"
+_LINE = "| {} | {:.1f} | {:.1f} | {:.2f} | {:.1e} |\n"
 
 
 def measure_formats(output, rounds=15, progress=lambda label: None):
     """Writes `formats.json` and `formats.md`: every format of two models.
 
-    U-Net and DoubleU-Net with DCA and random weights, one 224x224 image a
-    step, on two threads.
+    U-Net and DoubleU-Net, plain and with DCA, with random weights, one
+    224x224 image a step, on two threads.
 
     Args:
         output: The folder to write to.
@@ -46,41 +46,48 @@ def measure_formats(output, rounds=15, progress=lambda label: None):
     Returns:
         A list of dictionaries, one a model and format: "model", "format",
         "megabytes", "difference" (the largest from the model's
-        probabilities, on drawn images) and what `run_race` found.
+        probabilities, on drawn images), "ratio" (of its time to that of the
+        plain model in the same format) and what `run_race` found.
     """
     rows = []
     for name in MODELS:
         with tempfile.TemporaryDirectory() as folder:
-            model = zoo.create_model(name, (SIDE, SIDE, 3), dca=True)
-            written = _export(model, Path(folder), progress)
+            written = {
+                (dca, format): done
+                for dca in (False, True)
+                for format, done in _export(
+                    zoo.create_model(name, (SIDE, SIDE, 3), dca=dca),
+                    Path(folder) / str(dca),
+                    progress,
+                ).items()
+            }
             commands = {
-                format: Command(
-                    (
-                        sys.executable,
-                        "-m",
-                        __spec__.name,
-                        format,
-                        str(done.path),
-                    ),
-                    _ENVIRONMENT,
-                )
-                for format, done in written.items()
+                f"{name}{'_dca' * dca}, {format}": _command(format, done)
+                for (dca, format), done in written.items()
             }
             results = run_race(commands, rounds, progress)
-        rows += [
-            {
-                "model": model.name,
-                "format": format,
-                "megabytes": done.size / 1e6,
-                "difference": done.difference,
-                **results[format],
-            }
-            for format, done in written.items()
-        ]
+        for label, done in zip(commands, written.values(), strict=True):
+            model, format = label.split(", ")
+            plain = results[f"{name}, {format}"]
+            rows.append(
+                {
+                    "model": model,
+                    "format": format,
+                    "megabytes": done.size / 1e6,
+                    "difference": done.difference,
+                    "ratio": results[label]["seconds"] / plain["seconds"],
+                    **results[label],
+                }
+            )
     record = {"environment": environment(), "threads": THREADS, "rows": rows}
     write_json(Path(output) / "formats.json", record)
     write_text(Path(output) / "formats.md", _to_markdown(rows))
     return rows
+
+
+def _command(format, done):
+    program = (sys.executable, "-m", __spec__.name, format, str(done.path))
+    return Command(program, _ENVIRONMENT)
 
 
 def _export(model, folder, progress):
@@ -96,11 +103,16 @@ def _export(model, folder, progress):
 
 
 def _to_markdown(rows):
-    lines = ["| model, format | MB | ms | largest difference |\n"]
-    lines.append("| --- | ---: | ---: | ---: |\n")
+    lines = ["| model, format | MB | ms | of plain | largest difference |\n"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |\n")
     for row in rows:
+        numbers = (
+            row["megabytes"],
+            row["seconds"] * 1e3,
+            row["ratio"],
+            row["difference"],
+        )
         label = f"{row['model']}, {row['format']}"
-        numbers = row["megabytes"], row["seconds"] * 1e3, row["difference"]
         lines.append(_LINE.format(label, *numbers))
     return "".join(lines)
 
