@@ -10,18 +10,21 @@ import keras
 from keras import layers
 
 from dca_keras.layers import AlignedUpsampling
-from dca_keras.layers.initializers import torch_uniform
+from dca_keras.layers.initializers import torch_uniform, torch_uniform_bias
 
 
-def conv_layer(dimensions, filters, kernel_size, name, **options):
-    """A convolution layer for 2 or 3 spatial dimensions."""
+def conv_layer(x, filters, kernel_size, name, **options):
+    """A convolution layer for tensors such as `x`."""
+    dimensions = dimensions_of(x)
     layer = {2: layers.Conv2D, 3: layers.Conv3D}[dimensions]
     padding = "same" if options.get("strides", 1) == 1 else "valid"
+    fan_in = x.shape[-1] * kernel_size**dimensions
     return layer(
         filters,
         kernel_size,
         padding=padding,
         kernel_initializer=torch_uniform(),
+        bias_initializer=torch_uniform_bias(fan_in),
         name=name,
         **options,
     )
@@ -29,18 +32,25 @@ def conv_layer(dimensions, filters, kernel_size, name, **options):
 
 def conv(x, filters, kernel_size, name, **options):
     """Convolution; where it strides, an odd kernel is padded on each side."""
-    dimensions = dimensions_of(x)
     if options.get("strides", 1) > 1 and kernel_size > 1 and kernel_size % 2:
-        pad = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}[dimensions]
-        x = pad(kernel_size // 2, name=f"{name}_pad")(x)
-    return conv_layer(dimensions, filters, kernel_size, name, **options)(x)
+        pad = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
+        pad = pad[dimensions_of(x)](kernel_size // 2, name=f"{name}_pad")
+        x = pad(x)
+    return conv_layer(x, filters, kernel_size, name, **options)(x)
 
 
 def conv_transpose(x, filters, name):
     """Transposed convolution that doubles every side."""
-    layer = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-    return layer[dimensions_of(x)](
-        filters, 2, 2, kernel_initializer=torch_uniform(), name=name
+    dimensions = dimensions_of(x)
+    layer = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[dimensions]
+    return layer(
+        filters,
+        2,
+        2,
+        kernel_initializer=torch_uniform(),
+        # PyTorch takes a transposed kernel's fan-in from its outputs.
+        bias_initializer=torch_uniform_bias(filters * 2**dimensions),
+        name=name,
     )(x)
 
 

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from dca_keras.layers.initializers import unit_uniform
+from dca_keras.layers.initializers import torch_uniform_bias
 
 
 @keras.saving.register_keras_serializable(package="dca_keras")
@@ -43,7 +43,7 @@ class Affine(keras.layers.Layer):
         self.scale = self.add_weight(
             name="scale",
             shape=(channels,),
-            initializer=unit_uniform(),
+            initializer=torch_uniform_bias(fan_in=1),
             autocast=False,
         )
         self.bias = None
@@ -51,7 +51,7 @@ class Affine(keras.layers.Layer):
             self.bias = self.add_weight(
                 name="bias",
                 shape=(channels,),
-                initializer="zeros",
+                initializer=torch_uniform_bias(fan_in=1),
                 autocast=False,
             )
 

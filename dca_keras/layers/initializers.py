@@ -1,5 +1,7 @@
 """The published models' initial values, which are PyTorch's defaults."""
 
+import math
+
 import keras
 
 
@@ -10,6 +12,11 @@ def torch_uniform():
     )
 
 
-def unit_uniform():
-    """An affine's scale: the same with a fan-in of one, uniform in ±1."""
-    return keras.initializers.RandomUniform(-1.0, 1.0)
+def torch_uniform_bias(fan_in):
+    """Biases: uniform in ±1/√fan_in, the fan-in of their layer's kernel.
+
+    An affine is a depthwise 1x1 convolution, whose fan-in is one: its scale
+    and its bias are both uniform in ±1.
+    """
+    bound = 1 / math.sqrt(fan_in)
+    return keras.initializers.RandomUniform(-bound, bound)

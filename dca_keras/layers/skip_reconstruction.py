@@ -4,7 +4,7 @@ from keras import ops
 from dca_keras.layers.affine import affine
 from dca_keras.layers.aligned_upsampling import AlignedUpsampling
 from dca_keras.layers.cross_attention import EPSILON
-from dca_keras.layers.initializers import torch_uniform
+from dca_keras.layers.initializers import torch_uniform, torch_uniform_bias
 from dca_keras.layers.own_gradient import own_gradient, zero_after
 
 
@@ -49,6 +49,7 @@ class SkipReconstruction(keras.layers.Layer):
         self.conv = keras.layers.Dense(
             skip_shape[-1],
             kernel_initializer=torch_uniform(),
+            bias_initializer=torch_uniform_bias(tokens_shape[-1]),
             name="conv",
             dtype=self.dtype_policy,
         )

@@ -84,7 +84,7 @@ def _recurrent_conv(x, width, name, activated, times=2):
     f is a 3x3 convolution, with batch norm and ReLU if `activated`. The
     shared batch norm counts every call in its running averages, as published.
     """
-    f = [blocks.conv_layer(blocks.dimensions_of(x), width, 3, f"{name}_conv")]
+    f = [blocks.conv_layer(x, width, 3, f"{name}_conv")]
     if activated:
         f.append(blocks.norm_layer(f"{name}_norm"))
         f.append(keras.layers.ReLU(name=f"{name}_relu"))

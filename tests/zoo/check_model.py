@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
+from scipy.stats import kstest
 
+from dca_keras.layers import Affine
 from dca_keras.losses import DiceLoss
 
 # Small widths that four spatial heads divide, and wide enough for every
@@ -49,6 +51,27 @@ def check_shapes_and_head(builder, dca):
     single = predict(small(builder, num_classes=1, dca=dca), images())
     assert single.shape == (2, 16, 32, 1)
     assert 0 < single.min() and single.max() < 1
+
+
+def check_initial_values(builder, dca):
+    """PyTorch's defaults: uniform in ±1/√fan_in, biases too."""
+    kernels, biases = [], []
+    for layer in small(builder, sides=(32, 32), dca=dca)._flatten_layers():
+        if isinstance(layer, Affine):
+            kernels.append(layer.scale)
+            biases += [] if layer.bias is None else [layer.bias]
+        elif hasattr(layer, "kernel"):
+            # A transposed kernel is (sides…, out, in): so is its fan-in.
+            bound = np.prod(layer.kernel.shape[:-1]) ** -0.5
+            kernels.append(layer.kernel / bound)
+            biases += [layer.bias / bound] if layer.use_bias else []
+        elif isinstance(layer, layers.PReLU):
+            assert (ops.convert_to_numpy(layer.alpha) == 0.25).all()
+    for values in (kernels, biases):
+        values = [ops.convert_to_numpy(v).ravel() for v in values]
+        values = np.concatenate(values)
+        assert len(values) > 100 and abs(values).max() <= 1 + 1e-6
+        assert kstest(values, "uniform", (-1, 2)).pvalue > 1e-3
 
 
 def check_any_size(builder, dca):

@@ -66,6 +66,10 @@ def test_shapes_and_head(builder, dca):
     check.check_shapes_and_head(builder, dca)
 
 
+def test_initial_values(builder, dca):
+    check.check_initial_values(builder, dca)
+
+
 def test_any_size(builder, dca):
     check.check_any_size(builder, dca)
 
