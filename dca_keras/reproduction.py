@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from dca_keras._files import replace_file, write_text
-from dca_keras.comparison import compare
-from dca_keras.recipes import make_recipe
+from dca_keras.evaluation import compare
+from dca_keras.recipe import make_recipe
 from dca_keras.training import train
 from dca_keras.zoo import list_models
 

@@ -2,12 +2,12 @@
 
 As it stands it takes one to two minutes on two CPU cores and ends with a Dice
 of about 0.9. Every name that `make_recipe` takes is explained in
-`dca_keras/recipes.py`; `dca-keras train --help` does the same from the shell.
+`dca_keras/recipe.py`; `dca-keras train --help` does the same from the shell.
 """
 
 from pathlib import Path
 
-from dca_keras.recipes import make_recipe
+from dca_keras.recipe import make_recipe
 from dca_keras.training import train
 
 recipe = make_recipe(

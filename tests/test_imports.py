@@ -15,33 +15,30 @@ FLOORS = {
     "_files": 0,
     "_overlap": 0,
     "_reference_names": 0,
+    "_registry": 0,
     "_version": 0,
     "config": 0,
-    "checkpoint": 1,
+    "_checkpoint": 1,
     "data": 1,
-    "distribution": 1,
     "layers": 1,
     "losses": 1,
     "metrics": 1,
     "plotting": 1,
     "blocks": 2,
-    "callbacks": 2,
     "reference": 2,
     "zoo": 3,
     "_recipe_rules": 4,
-    "recipes": 5,
-    "_usable": 6,
+    "recipe": 5,
     "prediction": 6,
-    "_run_folder": 7,
+    "run": 7,
     "evaluation": 7,
     "export": 7,
     "benchmarking": 8,
-    "comparison": 8,
     "training": 8,
     "reproduction": 9,
     "cli": 10,
 }
-MAY_USE_TENSORFLOW = {"benchmarking", "data", "distribution", "export"}
+MAY_USE_TENSORFLOW = {"benchmarking", "data", "export", "training"}
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"
 )

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from dca_keras._files import write_json
-from dca_keras.recipes import make_recipe
+from dca_keras.recipe import make_recipe
 
 
 def write_images(folder, sizes=((40, 48), (32, 32), (52, 36)), classes=1):

@@ -26,7 +26,7 @@ def compare(
     with 95 % intervals; where 0 lies outside of one, the choice of the images
     alone does not explain the difference.
     """
-    from dca_keras.comparison import compare as compare_runs
+    from dca_keras.evaluation import compare as compare_runs
 
     comparison = compare_runs(runs, part, output)
     print_line(

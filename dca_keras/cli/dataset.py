@@ -92,9 +92,9 @@ def prepare(
     `dca-keras train --cache OUTPUT` with the same options trains from there.
     Taken up again after a stop, it writes only what is missing.
     """
-    from dca_keras._usable import read_usable
     from dca_keras.data import prepare as prepare_samples
-    from dca_keras.recipes import make_recipe
+    from dca_keras.recipe import make_recipe
+    from dca_keras.training._usable import read_usable
 
     recipe = make_recipe(
         data=data,

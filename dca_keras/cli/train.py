@@ -124,7 +124,7 @@ def train(
     """
     # All options so far, by their names.
     given = {**locals()}
-    from dca_keras.recipes import make_recipe
+    from dca_keras.recipe import make_recipe
     from dca_keras.training import train as train_recipe
 
     for name in ("output", "overwrite", "resume", "tensorboard", "devices"):

@@ -13,7 +13,7 @@ from dca_keras.data.synapse import ORGANS
 from dca_keras.evaluation._results import write_results
 from dca_keras.evaluation._scoring import evaluate_model
 from dca_keras.prediction import load_run
-from dca_keras.recipes import PARTS
+from dca_keras.recipe import PARTS
 
 # Images in a batch of the test, whose pixels the paper's code pools. It does
 # so with training's batches in none of its data sets.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from dca_keras.recipes import PARTS, Recipe
+from dca_keras.recipe import PARTS, Recipe
 
 # What a file of weights and layers holds only where it brings code along.
 CODE = ("Lambda", "__lambda__", "function")

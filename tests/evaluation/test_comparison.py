@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from dca_keras._files import write_json
 from dca_keras.cli.compare import compare as cli_compare
-from dca_keras.comparison import compare
 from dca_keras.data import Sample
+from dca_keras.evaluation import compare
 from dca_keras.evaluation._intervals import mean_intervals
 from dca_keras.evaluation._scoring import evaluate_model
 

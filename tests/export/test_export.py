@@ -11,7 +11,7 @@ from keras import layers
 from dca_keras import DCAConfig, export
 from dca_keras.export._folding import inference_model, size_step
 from dca_keras.zoo import list_models
-from tests.exports import difference, draw, narrow_model
+from tests.export.exports import difference, draw, narrow_model
 
 FORMATS = {
     "onnx": (export.onnx, export.load_onnx, ".onnx", {}),

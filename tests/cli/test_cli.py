@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from dca_keras import __version__, training
 from dca_keras.cli import app
-from dca_keras.recipes import make_recipe
+from dca_keras.recipe import make_recipe
 from dca_keras.zoo import list_models
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 TINY = "--image-size 32 --filters 4,4,8 --epochs 1 --no-dca".split()
 
 

@@ -2,8 +2,8 @@
 
 Keras's own `fit` runs under `tf.distribute.MirroredStrategy`, but not under
 `MultiWorkerMirroredStrategy`, and under neither does it weigh a last batch
-rightly that does not divide. `fit` here serves both, and what it computes is
-what one device computes on the whole batch. On the JAX backend Keras's `fit`
+correctly that does not divide. `fit_replicas` serves both, and computes what
+one device computes on the whole batch. On the JAX backend Keras's own `fit`
 does it all, by `keras.distribution`, once `make_even` has seen the batches.
 """
 
@@ -13,12 +13,9 @@ import os
 import keras
 import tensorflow as tf
 
-from dca_keras.distribution._replicas import fit
-
 __all__ = [
     "check_agreement",
     "count_devices",
-    "fit",
     "is_chief",
     "make_even",
     "open_strategy",

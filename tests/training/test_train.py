@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dca_keras import training
 from dca_keras.evaluation import evaluate_model
 from dca_keras.prediction import load_run
+from dca_keras.training import _train as training
 from dca_keras.training import train
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import pytest
 
-from dca_keras import distribution
+from dca_keras.training import strategies
 from tests.tiny_run import write_images
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE = 900  # seconds; only reached where something hangs
 
 
@@ -58,7 +58,7 @@ def finish(process, code=0):
 def test_replicas_and_workers_equal_one_device(tmp_path):
     def begin(name, **words):
         path = tmp_path / f"{name}{words.get('index', '')}.npz"
-        module = ["-m", "tests.replica_worker"]
+        module = ["-m", "tests.training.replica_worker"]
         return path, start(*module, name, path, **words)
 
     ports = free_ports(2)
@@ -172,4 +172,4 @@ def test_a_lost_worker_ends_the_others_and_a_restart_resumes(tmp_path):
 def test_says_what_is_wrong(monkeypatch, name, devices, config, message):
     monkeypatch.setenv("TF_CONFIG", config or "")
     with pytest.raises(ValueError, match=message):
-        distribution.open_strategy(name, devices)
+        strategies.open_strategy(name, devices)

@@ -15,13 +15,18 @@ from dca_keras import export
 from dca_keras.data import read_image, resize_image
 from dca_keras.prediction import to_mask
 from tests.conftest import SHARED
-from tests.exports import difference, draw, narrow_model
-from tests.hostile import encode, hostile_arrays, hostile_files, odd_files
-from tests.serving import Refused, Signatures, start_grpc, start_process
+from tests.export.exports import difference, draw, narrow_model
+from tests.export.hostile import (
+    encode,
+    hostile_arrays,
+    hostile_files,
+    odd_files,
+)
+from tests.export.serving import Refused, Signatures, start_grpc, start_process
 
 SIZE = (32, 48)
 NAME = "unet_dca"
-CLIENT = pathlib.Path(__file__).resolve().parents[1] / "scripts"
+CLIENT = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 WITHOUT_TENSORFLOW = (
     "import runpy, sys; sys.modules['tensorflow'] = None;"
     "sys.modules['dca_keras'] = None; sys.argv = sys.argv[1:];"

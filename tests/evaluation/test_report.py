@@ -12,7 +12,7 @@ from PIL import Image
 from dca_keras.data import Sample
 from dca_keras.evaluation import evaluate_on
 from dca_keras.evaluation._wording import find_warnings, name_data, name_model
-from tests.test_evaluation import Brightness, volume_samples
+from tests.evaluation.test_evaluation import Brightness, volume_samples
 
 VOID = {"meta", "img", "br"}
 NASTY = "<script>alert('x')</script>&\"quoted\".png"

@@ -69,7 +69,7 @@ class Recipe:
         dtype: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
         strategy: `"single"` device, `"mirrored"` over the devices of this
             machine, or `"multi_worker"` over several machines, see
-            `dca_keras.distribution`. `batch_size` is the batch of all.
+            `dca_keras.training.strategies`. `batch_size` is the batch of all.
         sync_batch_norm: Whether batch norm takes its statistics over all
             replicas; if not, each takes those of its own share.
 

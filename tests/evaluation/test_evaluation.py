@@ -21,7 +21,7 @@ from dca_keras.evaluation._scores import SCORES
 from dca_keras.export import saved_model
 from dca_keras.metrics import DiceScore, IoU
 from dca_keras.prediction import load_run
-from tests.test_scores import independent_scores
+from tests.evaluation.test_scores import independent_scores
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
 

@@ -12,8 +12,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from dca_keras._checkpoint import save_checkpoint
 from dca_keras._files import replace_file
-from dca_keras.checkpoint import save_checkpoint
 
 SCORES = ("loss", "dice", "iou", "val_loss", "val_dice", "val_iou")
 COLUMNS = ("epoch", *SCORES, "seconds")

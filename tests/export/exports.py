@@ -1,6 +1,6 @@
 """Models as training leaves them, and how far what is exported is from them.
 
-    python -m tests.exports [MODEL DCA [EPOCHS]]
+    python -m tests.export.exports [MODEL DCA [EPOCHS]]
 
 trains all twelve models at full width for a moment, writes every format,
 serves the SavedModels, and prints the largest differences from
@@ -89,7 +89,7 @@ def _served(path, name, batches):
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-    from tests.serving import start_process
+    from tests.export.serving import start_process
 
     with tempfile.TemporaryFile() as log:
         process, rest, rpc = start_process(path, name, log)
@@ -174,5 +174,5 @@ if __name__ == "__main__":
             _check(name, dca == "True", folder, *map(int, epochs))
     else:  # Each in a process of its own, which gives its memory back.
         for pair in itertools.product(list_models(), ("False", "True")):
-            command = [sys.executable, "-m", "tests.exports", *pair]
+            command = [sys.executable, "-m", "tests.export.exports", *pair]
             subprocess.run(command, check=True)

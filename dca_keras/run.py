@@ -1,9 +1,9 @@
 """The folder of a run: what may be in it, and whether to go on with it."""
 
+from dca_keras._checkpoint import read_checkpoint
 from dca_keras._environment import environment
-from dca_keras.checkpoint import read_checkpoint
 from dca_keras.prediction import read_recipe
-from dca_keras.recipes import PARTS
+from dca_keras.recipe import PARTS
 
 FILES = (
     "recipe.json",

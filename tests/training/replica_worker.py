@@ -1,8 +1,8 @@
 """Trains a tiny model for a few steps and keeps what came of it.
 
-Run as `python -m tests.replica_worker STRATEGY OUTPUT`, with the pooled
-loss and with each image's own. In double
-precision, since single precision amplifies rounding over a few steps of Adam.
+Run as `python -m tests.training.replica_worker STRATEGY OUTPUT`, with the
+pooled loss and with each image's own. In double precision, since single
+precision amplifies rounding over a few steps of Adam.
 """
 
 import contextlib
@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dca_keras import distribution
 from dca_keras.losses import DiceLoss
 from dca_keras.metrics import DiceScore, IoU
+from dca_keras.training import strategies
+from dca_keras.training._replicas import fit_replicas
 from dca_keras.zoo import unet
 
 # Whole batches, one that does not divide, one smaller than two replicas.
@@ -60,7 +61,7 @@ def train(strategy, per_image):
             metrics=metrics,
         )
         model.optimizer.build(model.trainable_variables)
-    distribution.synchronize_batch_norm(model)
+    strategies.synchronize_batch_norm(model)
     remember = Remember()
     words = {
         "validation_data": make_data(),
@@ -73,7 +74,7 @@ def train(strategy, per_image):
     if strategy is None:
         model.fit(data, verbose=0, shuffle=False, **words)
     else:
-        distribution.fit(strategy, model, data, metrics=metrics, **words)
+        fit_replicas(strategy, model, data, metrics=metrics, **words)
     return [*(v.numpy() for v in model.variables), np.array(remember.logs)]
 
 
@@ -81,7 +82,7 @@ def main(name, output):
     strategy = None
     if name != "single":
         devices = ["CPU:0", "CPU:1"] if name == "mirrored" else None
-        strategy = distribution.open_strategy(name, devices)
+        strategy = strategies.open_strategy(name, devices)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     pooled, per_image = train(strategy, False), train(strategy, True)

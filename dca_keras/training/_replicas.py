@@ -16,7 +16,7 @@ _LOST = (
 )
 
 
-def fit(
+def fit_replicas(
     strategy,
     model,
     train_data,

@@ -5,9 +5,9 @@ from importlib import resources
 
 import pytest
 
-from dca_keras import recipes
+from dca_keras import recipe as recipes
 from dca_keras.data import list_datasets
-from dca_keras.recipes import Recipe, make_recipe
+from dca_keras.recipe import Recipe, make_recipe
 from dca_keras.zoo import list_models
 
 

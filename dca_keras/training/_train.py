@@ -9,29 +9,30 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from dca_keras import distribution
+from dca_keras._checkpoint import restore
 from dca_keras._files import replace_file, write_json
-from dca_keras._run_folder import (
-    check_output,
-    describe_run,
-    find_state,
-    run_files,
-)
-from dca_keras._usable import read_usable
-from dca_keras.callbacks import (
-    KeepRun,
-    ShowProgress,
-    StopEarly,
-    TensorBoard,
-    is_stale,
-)
-from dca_keras.checkpoint import restore
 from dca_keras.data import make_dataset, resize_image, resize_mask
 from dca_keras.evaluation import evaluate_run
 from dca_keras.losses import DiceLoss
 from dca_keras.metrics import DiceScore, IoU
 from dca_keras.plotting import draw_outlines
 from dca_keras.prediction import predict, to_mask
+from dca_keras.run import (
+    check_output,
+    describe_run,
+    find_state,
+    run_files,
+)
+from dca_keras.training import strategies
+from dca_keras.training._replicas import fit_replicas
+from dca_keras.training._usable import read_usable
+from dca_keras.training.callbacks import (
+    KeepRun,
+    ShowProgress,
+    StopEarly,
+    TensorBoard,
+    is_stale,
+)
 
 SCHEDULES = {
     "constant": lambda rate, steps: rate,
@@ -76,7 +77,7 @@ def train(
             kept until model and data have been found in order.
         resume: Whether to go on with the run that is there; where there is
             none, one is begun.
-        devices: Names for the strategy, see `distribution.open_strategy`.
+        devices: Names for the strategy, see `strategies.open_strategy`.
         tensorboard: Whether to write scores and pictures for TensorBoard into
             the folder `tensorboard` of the run.
         console: The `rich` console for the progress; `None` is the terminal.
@@ -94,7 +95,7 @@ def train(
     output = Path(output)
     console = console or Console(stderr=True)
     strategy = _open_strategy(recipe, devices)
-    writes = strategy is None or distribution.is_chief(strategy)
+    writes = strategy is None or strategies.is_chief(strategy)
     if writes:
         check_output(output, overwrite or resume)
     keras.utils.set_random_seed(recipe.seed)
@@ -102,12 +103,12 @@ def train(
     with _scope(strategy):
         model = recipe.build_model()
     if recipe.sync_batch_norm:
-        distribution.synchronize_batch_norm(model)
+        strategies.synchronize_batch_norm(model)
     splits = read_usable(recipe, console)
     record = describe_run(recipe, splits)
     rows, arrays = find_state(output, record) if resume else ([], None)
     if recipe.strategy == "multi_worker":
-        distribution.check_agreement(strategy, len(rows))
+        strategies.check_agreement(strategy, len(rows))
     if writes:
         if arrays is None:
             for path in run_files(output):
@@ -152,8 +153,8 @@ def _open_strategy(recipe, devices):
             "`dtype` mixed_float16 needs `strategy` single, because its loss "
             "scaling is not spread over devices. Use mixed_bfloat16."
         )
-    strategy = distribution.open_strategy(recipe.strategy, devices)
-    count = distribution.count_devices(strategy)
+    strategy = strategies.open_strategy(recipe.strategy, devices)
+    count = strategies.count_devices(strategy)
     if recipe.batch_size % count:
         raise ValueError(
             f"`batch_size` must be a multiple of the {count} devices. "
@@ -191,11 +192,11 @@ def _fit(twin, recipe, splits, callbacks, initial_epoch, strategy, console):
     )
     fit, words = twin.fit, {"verbose": 0, "shuffle": False}
     if isinstance(strategy, keras.distribution.DataParallel):
-        count = distribution.count_devices(strategy)
-        train_data = distribution.make_even(train_data, count, None)
-        val_data = distribution.make_even(val_data, count, len(splits.val))
+        count = strategies.count_devices(strategy)
+        train_data = strategies.make_even(train_data, count, None)
+        val_data = strategies.make_even(val_data, count, len(splits.val))
     elif strategy is not None:
-        fit = functools.partial(distribution.fit, strategy, twin)
+        fit = functools.partial(fit_replicas, strategy, twin)
         words = {"metrics": _scores()}
     progress = ShowProgress(console, recipe.epochs, steps, initial_epoch)
     with _scope(strategy), progress:

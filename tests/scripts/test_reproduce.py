@@ -11,7 +11,7 @@ from dca_keras.reproduction import make_tables, reproduce, write_tables
 from dca_keras.zoo import list_models
 from tests.tiny_run import read_all, write_images
 
-ZOO = pathlib.Path(__file__).resolve().parents[1] / "zoo"
+ZOO = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 QUIET = Console(quiet=True)
 
 

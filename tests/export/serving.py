@@ -4,7 +4,8 @@ TensorFlow Serving's own program is not to be had from a package index. Here
 KServe's model server answers its REST form and a small gRPC service its
 PredictionService, both with the SavedModel's signatures and none of our code:
 
-    python -m tests.serving SAVED_MODEL NAME --http_port 8501 --rpc_port 8500
+    python -m tests.export.serving SAVED_MODEL NAME --http_port 8501 \\
+        --rpc_port 8500
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Refused(Exception):
@@ -172,7 +173,7 @@ def start_process(path, name, log):
     import requests
 
     ports = [_free_port() for _ in range(2)]
-    command = [sys.executable, "-m", "tests.serving", str(path), name]
+    command = [sys.executable, "-m", "tests.export.serving", str(path), name]
     command += ["--http_port", str(ports[0]), "--rpc_port", str(ports[1])]
     process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{ports[0]}/v1/models/{name}"

@@ -10,7 +10,7 @@ from rich.progress import (
 )
 
 from dca_keras.data import check_samples
-from dca_keras.recipes import PARTS
+from dca_keras.recipe import PARTS
 
 
 def read_usable(recipe, console):
