@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from dca_keras._extras import import_extra
 from dca_keras._reference_names import MODULE_RULES, RULES, published_module
 from dca_keras.layers import DualCrossAttention
 
@@ -266,22 +267,15 @@ def _read_file(path):
 
 
 def _safetensors_reader():
-    try:
-        from safetensors.numpy import load_file
-    except ImportError as error:
-        raise ImportError(
-            "Reading .safetensors files takes the safetensors package: "
-            'pip install "dca-keras[safetensors]"'
-        ) from error
-    return load_file
+    return import_extra(
+        "safetensors.numpy",
+        extra="safetensors",
+        purpose="Reading .safetensors files",
+    ).load_file
 
 
 def _torch_reader():
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "Reading .pth and .pt files takes PyTorch: "
-            'pip install "dca-keras[torch]"'
-        ) from error
+    torch = import_extra(
+        "torch", extra="torch", purpose="Reading .pth and .pt files"
+    )
     return lambda path: torch.load(path, map_location="cpu", weights_only=True)

@@ -12,6 +12,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "dca_keras"
 FLOORS = {
     "_drawing": 0,
     "_environment": 0,
+    "_extras": 0,
     "_files": 0,
     "_overlap": 0,
     "_reference_names": 0,

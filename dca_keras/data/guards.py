@@ -1,11 +1,12 @@
 """What is asked before a file is read, and values into [0, 1] after it."""
 
 import contextlib
-import importlib
 import math
 
 import numpy as np
 from PIL import Image
+
+from dca_keras._extras import import_extra
 
 # Of one file; raise it for a larger one that you trust.
 MAX_VOXELS = 512 * 512 * 2048
@@ -57,18 +58,10 @@ def check_intensities(intensities):
 
 
 def need(name):
-    """Imports a library that an extra of this package brings.
-
-    Raises:
-        ImportError: If it is not there; the extra is named.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"Reading NIfTI and DICOM needs {name}: "
-            'pip install "dca-keras[volumes]"'
-        ) from error
+    """Imports a library that reads NIfTI or DICOM."""
+    return import_extra(
+        name, extra="volumes", purpose="Reading NIfTI and DICOM"
+    )
 
 
 def scale(values, low, high):

@@ -1,8 +1,9 @@
-"""Whether what was written says what the model says."""
+"""Checks before an export, and of what it wrote."""
 
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from dca_keras.data import resize_image
@@ -31,6 +32,16 @@ class Exported(NamedTuple):
     images: int
     drawn: bool
     size: int
+
+
+def check_backend():
+    """Raise `ValueError` unless Keras runs on TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Models are exported from Keras's TensorFlow backend. Set the "
+            "environment variable KERAS_BACKEND to tensorflow. Received: "
+            f"{keras.backend.backend()!r}"
+        )
 
 
 def check_images(model, images=None, size=None):

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import keras
 
+from dca_keras._extras import import_extra
 from dca_keras.export._check import (
     Exported,
+    check_backend,
     check_difference,
     check_images,
     largest_difference,
 )
-from dca_keras.export._extras import check_backend, import_extra
 from dca_keras.export._folding import inference_model
 from dca_keras.export._runtimes import load_litert, load_onnx, load_openvino
 
@@ -53,7 +54,8 @@ def onnx(model, path, *, any_size=False, images=None):
 
     {common}
     """
-    import_extra("onnx", "onnx", "tf2onnx", "onnxruntime")
+    for module in ("onnx", "tf2onnx", "onnxruntime"):
+        import_extra(module, extra="onnx", purpose="Exporting to ONNX")
     return _write(
         model, path, ".onnx", load_onnx, any_size, images, {"format": "onnx"}
     )
@@ -65,7 +67,7 @@ def openvino(model, path, *, any_size=False, images=None):
 
     {common}
     """
-    import_extra("openvino", "openvino")
+    import_extra("openvino", extra="openvino", purpose="Exporting to OpenVINO")
     options = {"format": "openvino"}
     return _write(model, path, ".xml", load_openvino, any_size, images, options)
 
@@ -79,7 +81,11 @@ def litert(model, path, *, int8=False, any_size=False, images=None):
 
     {common}
     """
-    import_extra("litert", "ai_edge_litert.interpreter")
+    import_extra(
+        "ai_edge_litert.interpreter",
+        extra="litert",
+        purpose="Exporting to LiteRT",
+    )
     import tensorflow as tf
 
     options = {"format": "litert"}

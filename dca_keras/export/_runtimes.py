@@ -1,6 +1,6 @@
 """Exported files in their own runtimes, as functions of images."""
 
-from dca_keras.export._extras import import_extra
+from dca_keras._extras import import_extra
 
 
 def load_onnx(path, threads=None):
@@ -17,7 +17,7 @@ def load_onnx(path, threads=None):
     Raises:
         ImportError: If the extra `onnx` is not installed.
     """
-    runtime = import_extra("onnx", "onnxruntime")
+    runtime = import_extra("onnxruntime", extra="onnx", purpose="Running ONNX")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     session = runtime.InferenceSession(
@@ -41,7 +41,9 @@ def load_openvino(path, threads=None):
     Raises:
         ImportError: If the extra `openvino` is not installed.
     """
-    runtime = import_extra("openvino", "openvino")
+    runtime = import_extra(
+        "openvino", extra="openvino", purpose="Running OpenVINO"
+    )
     # Without it, processors that can compute in bfloat16.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     if threads is not None:
@@ -64,7 +66,9 @@ def load_litert(path, threads=None):
     Raises:
         ImportError: If the extra `litert` is not installed.
     """
-    runtime = import_extra("litert", "ai_edge_litert.interpreter")
+    runtime = import_extra(
+        "ai_edge_litert.interpreter", extra="litert", purpose="Running LiteRT"
+    )
     interpreter = runtime.Interpreter(str(path), num_threads=threads)
     given = interpreter.get_input_details()[0]["index"]
     wanted = interpreter.get_output_details()[0]["index"]

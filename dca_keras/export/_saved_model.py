@@ -4,15 +4,16 @@ from pathlib import Path
 
 import keras
 
+from dca_keras._extras import import_extra
 from dca_keras._files import write_json
 from dca_keras.export._card import CARD, model_card
 from dca_keras.export._check import (
     Exported,
+    check_backend,
     check_difference,
     check_images,
     largest_difference,
 )
-from dca_keras.export._extras import check_backend, import_extra
 from dca_keras.export._folding import inference_model, size_step
 from dca_keras.export._loading import load_saved_model
 from dca_keras.export._signatures import Endpoints
@@ -73,7 +74,11 @@ def saved_model(
             the difference is only told. Nothing is left then.
         ImportError: If the extra `serving` is not installed.
     """
-    import_extra("serving", "tensorflow_serving.apis.predict_pb2")
+    import_extra(
+        "tensorflow_serving.apis.predict_pb2",
+        extra="serving",
+        purpose="Exporting to a SavedModel",
+    )
     check_backend()
     served = inference_model(model, any_size=any_size, dtype=dtype)
     step = size_step(served) if None in served.input_shape[1:-1] else None

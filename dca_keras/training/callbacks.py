@@ -13,6 +13,7 @@ from rich.progress import (
 )
 
 from dca_keras._checkpoint import save_checkpoint
+from dca_keras._extras import import_extra
 from dca_keras._files import replace_file
 
 SCORES = ("loss", "dice", "iou", "val_loss", "val_dice", "val_iou")
@@ -112,14 +113,10 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder, draw):
         super().__init__()
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise ImportError(
-                "TensorBoard needs the extra `tensorboard`: pip install "
-                '"dca-keras[tensorboard]"'
-            ) from error
-        self.writer = SummaryWriter(str(folder))
+        tensorboard = import_extra(
+            "tensorboardX", extra="tensorboard", purpose="TensorBoard"
+        )
+        self.writer = tensorboard.SummaryWriter(str(folder))
         self.draw = draw
 
     def on_epoch_end(self, epoch, logs=None):
