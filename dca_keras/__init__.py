@@ -1,16 +1,18 @@
 """Dual Cross-Attention for medical image segmentation on Keras 3."""
 
+import importlib
+
 from dca_keras._version import __version__
 from dca_keras.config import DCAConfig
 
-__all__ = ["DCAConfig", "DualCrossAttention", "__version__"]
+# Keras takes seconds to import and the command line's help needs none of it,
+# so names that need Keras are looked up on first use.
+_LAZY = {"DualCrossAttention": "dca_keras.layers", "Run": "dca_keras.run"}
+
+__all__ = ["DCAConfig", "DualCrossAttention", "Run", "__version__"]
 
 
 def __getattr__(name):
-    # Keras takes seconds to import and the command line's help needs none of
-    # it, so the one name here that needs Keras is looked up on first use.
-    if name == "DualCrossAttention":
-        from dca_keras.layers import DualCrossAttention
-
-        return DualCrossAttention
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from dca_keras.config import DCAConfig
 from dca_keras.data import read_dataset
 from dca_keras.zoo import create_model
 
-PARTS = ("train", "val", "test")
+SPLITS = PARTS = ("train", "val", "test")
 ATTENTION = tuple(field.name for field in dataclasses.fields(DCAConfig))
 # By whether there is channel attention and whether there is spatial.
 VARIANTS = {

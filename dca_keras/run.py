@@ -1,10 +1,31 @@
-"""The folder of a run: what may be in it, and whether to go on with it."""
+"""The folder of a run: the one place that knows what is in it."""
+
+import functools
+import json
+from pathlib import Path
 
 from dca_keras._checkpoint import read_checkpoint
 from dca_keras._environment import environment
-from dca_keras.prediction import read_recipe
-from dca_keras.recipe import PARTS
+from dca_keras._model_files import load_model_file
+from dca_keras.recipe import SPLITS, Recipe
 
+# What a run's files and folders are called, by kind. Those of a split have
+# its name at `{}`, and nothing there for the test split.
+PATHS = {
+    "recipe": "recipe.json",
+    "history": "history.csv",
+    "checkpoint": "checkpoint.h5",
+    "model": "model.keras",
+    "last_model": "last.keras",
+    "metrics": "metrics{}.json",
+    "metrics_table": "metrics{}.csv",
+    "report": "report{}.html",
+    "pictures": "predictions{}.png",
+    "predictions": "predictions",
+    "export": "export",
+    "tensorboard": "tensorboard",
+}
+EPOCHS = {"best": "model", "last": "last_model"}
 FILES = (
     "recipe.json",
     "checkpoint.h5",
@@ -18,13 +39,231 @@ FILES = (
 MAY_CHANGE = ("data_dir", "cache", "epochs", "patience", "strategy")
 
 
+class Run:
+    """What training left in a folder.
+
+    Everything is read when it is asked for, so that any folder can be given,
+    one that is still to be written too. Runs of earlier versions can be read.
+
+    Args:
+        folder: The run's folder, `--output` of `dca-keras train`.
+
+    Attributes:
+        folder: The folder, a `Path`.
+
+    Example:
+
+    >>> run = dca_keras.Run("runs/unet-dca-synthetic-seed0")
+    >>> run
+    Run('runs/unet-dca-synthetic-seed0')
+      model   unet with DCA, 64×64×3
+      data    synthetic: 64 train, 16 val, 32 test
+      epochs  10 of 10, best 9: val_dice 0.9321
+      scores  test: Dice 0.9296, IoU 0.8789
+    >>> run.history.plot(x="epoch", y=["dice", "val_dice"])
+    >>> model = run.load_model()
+    >>> run.scores("test")["dice"]
+    0.9296
+    >>> run.path("report")
+    PosixPath('runs/unet-dca-synthetic-seed0/report.html')
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def path(self, kind, split="test"):
+        """Return the path of a file or folder of the run, there or not.
+
+        Args:
+            kind: One of "recipe", "history", "checkpoint", "model" (of the
+                best epoch), "last_model", "metrics" (the scores as JSON),
+                "metrics_table" (as CSV), "report", "pictures" (of
+                predictions); or, for folders, "predictions", "export" and
+                "tensorboard".
+            split: Of metrics, the report and the pictures: "train", "val" or
+                "test".
+
+        Raises:
+            ValueError: If there is no such kind or split.
+        """
+        if kind not in PATHS:
+            raise ValueError(
+                f"`kind` must be one of {', '.join(map(repr, PATHS))}. "
+                f"Received: {kind!r}"
+            )
+        if split not in SPLITS:
+            raise ValueError(
+                f"`split` must be one of {', '.join(map(repr, SPLITS))}. "
+                f"Received: {split!r}"
+            )
+        suffix = "" if split == "test" else f"_{split}"
+        return self.folder / PATHS[kind].format(suffix)
+
+    @functools.cached_property
+    def record(self):
+        """What `recipe.json` says: recipe, samples, versions and hardware."""
+        path = self._find("recipe")
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise _not_a_recipe(path, error) from error
+
+    @functools.cached_property
+    def recipe(self):
+        """The `Recipe` that was trained."""
+        try:
+            return Recipe.from_dict(self.record["recipe"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _not_a_recipe(self.path("recipe"), error) from error
+
+    @functools.cached_property
+    def samples(self):
+        """The names of the samples by split, `{"train": [...], ...}`."""
+        try:
+            samples = self.record["samples"]
+            return {split: list(samples[split]) for split in SPLITS}
+        except (LookupError, TypeError) as error:
+            raise _not_a_recipe(self.path("recipe"), error) from error
+
+    @property
+    def history(self):
+        """The scores of every finished epoch, a pandas DataFrame."""
+        import pandas
+
+        path = self._find("history")
+        try:
+            return pandas.read_csv(path).astype({"epoch": int})
+        except (ValueError, LookupError) as error:
+            raise ValueError(
+                f"{path} is not a run's history: {error!r}"
+            ) from error
+
+    @property
+    def best_epoch(self):
+        """The row of `history` that `model.keras` was kept of."""
+        history = self.history
+        return history.loc[history["val_dice"].idxmax()]
+
+    def load_model(self, epoch="best"):
+        """Load the model, not compiled.
+
+        Code in the file is never run: a model with a `Lambda` layer, or with
+        a layer of a class that is not known here, is refused.
+
+        Args:
+            epoch: "best" or "last".
+
+        Raises:
+            ValueError: If the file is missing, broken, not of this run, or
+                holds code.
+        """
+        if epoch not in EPOCHS:
+            raise ValueError(
+                f"`epoch` must be 'best' or 'last'. Received: {epoch!r}"
+            )
+        self._find("recipe")
+        path = self._find(EPOCHS[epoch])
+        recipe = self.recipe
+        model = load_model_file(path)
+        expected = (*recipe.image_size, recipe.channels), recipe.num_classes
+        try:
+            found = model.input_shape[1:], model.output_shape[-1]
+        except AttributeError as error:
+            raise ValueError(f"{path} can't be loaded: {error}") from error
+        if found != expected:
+            raise ValueError(
+                f"{path} maps {found[0]} to {found[1]} classes and "
+                f"{self.path('recipe')} says {expected[0]} to {expected[1]}: "
+                "they are not of one run."
+            )
+        return model
+
+    def scores(self, split="test"):
+        """Return what `evaluate` found on a split, as `metrics.json` has it.
+
+        Args:
+            split: "train", "val" or "test".
+
+        Raises:
+            ValueError: If the split was not evaluated yet, or the file is
+                broken.
+        """
+        path = self.path("metrics", split)
+        option = "" if split == "test" else f" --split {split}"
+        command = f"`dca-keras evaluate {self.folder}{option}`"
+        if not path.is_file():
+            raise ValueError(f"{path} is missing. {command} writes it.")
+        try:
+            scores = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"{path} is no run's metrics: {error}. {command} writes it "
+                "again."
+            ) from error
+        if "part" in scores:  # The word of earlier versions.
+            scores["split"] = scores.pop("part")
+        return scores
+
+    def __repr__(self):
+        lines = [f"Run({str(self.folder)!r})"]
+        try:
+            lines += [
+                f"  {name:<7} {text}" for name, text in self._describe() if text
+            ]
+        except (ValueError, LookupError, TypeError) as error:
+            lines.append(f"  {error}")
+        return "\n".join(lines)
+
+    def _describe(self):
+        recipe = self.recipe
+        variant = "" if recipe.variant == "plain" else f" with {recipe.variant}"
+        size = "×".join(map(str, (*recipe.image_size, recipe.channels)))
+        yield "model", f"{recipe.model}{variant}, {size}"
+        counts = ", ".join(
+            f"{len(names)} {split}" for split, names in self.samples.items()
+        )
+        yield "data", f"{recipe.data}: {counts}"
+        if not self.path("history").is_file():
+            yield "epochs", f"0 of {recipe.epochs}"
+            return
+        best = self.best_epoch
+        yield (
+            "epochs",
+            f"{len(self.history)} of {recipe.epochs}, best "
+            f"{best['epoch']:.0f}: val_dice {best['val_dice']:.4f}",
+        )
+        found = [s for s in SPLITS if self.path("metrics", s).is_file()]
+        scores = {split: self.scores(split) for split in found}
+        yield (
+            "scores",
+            "; ".join(
+                f"{split}: Dice {of['dice']:.4f}, IoU {of['iou']:.4f}"
+                for split, of in scores.items()
+            ),
+        )
+
+    def _find(self, kind):
+        """The path of a file that every run has."""
+        path = self.path(kind)
+        if not path.is_file():
+            raise ValueError(
+                f"{path} is missing, so {self.folder} is not the folder of a "
+                "run. `dca-keras train --output DIR` makes one."
+            )
+        return path
+
+
+def _not_a_recipe(path, error):
+    return ValueError(f"{path} is not a run's recipe: {error!r}")
+
+
 def describe_run(recipe, splits):
     """What `recipe.json` says."""
     return {
         "recipe": recipe.to_dict(),
         "samples": {
-            part: [sample.name for sample in getattr(splits, part)]
-            for part in PARTS
+            split: [sample.name for sample in getattr(splits, split)]
+            for split in SPLITS
         },
         **environment(),
     }
@@ -38,7 +277,7 @@ def find_state(output, record):
     """
     if not (output / "recipe.json").exists():
         return [], None
-    old, samples = read_recipe(output / "recipe.json")
+    old, samples = Run(output).recipe, Run(output).samples
     before, now = old.to_dict(), record["recipe"]
     changed = [name for name in now if now[name] != before[name]]
     may_change = set(MAY_CHANGE)

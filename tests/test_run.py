@@ -7,6 +7,7 @@ import zipfile
 import keras
 import pytest
 
+import dca_keras
 from dca_keras._files import write_json
 from dca_keras.prediction import load_run
 from tests.tiny_run import tiny_recipe, write_images, write_run
@@ -28,6 +29,59 @@ def test_loads_a_run(run):
     model, recipe, samples = load_run(run)
     assert model.input_shape[1:] == (*recipe.image_size, recipe.channels)
     assert samples["test"] == ["test-0", "test-1", "test-2"]
+
+
+def test_a_run_knows_what_is_in_it(run):
+    found = dca_keras.Run(run)
+    assert found.recipe.model == "unet"
+    assert found.samples["val"] == ["val-0", "val-1", "val-2"]
+    assert list(found.history["val_dice"]) == [0.5, 0.75, 0.7]
+    assert found.best_epoch["epoch"] == 2
+    assert found.load_model().count_params() > 0
+    assert repr(found).splitlines() == [
+        f"Run({str(run)!r})",
+        "  model   unet, 32×32×3",
+        "  data    image_folder: 3 train, 3 val, 3 test",
+        "  epochs  3 of 2, best 2: val_dice 0.7500",
+    ]
+    write_json(run / "metrics_val.json", {"part": "val", "dice": 0.5, "iou": 1})
+    assert found.scores("val") == {"split": "val", "dice": 0.5, "iou": 1}
+    assert repr(found).endswith("  scores  val: Dice 0.5000, IoU 1.0000")
+
+
+def test_a_run_names_its_paths(tmp_path):
+    run = dca_keras.Run(tmp_path)
+    assert run.path("model") == tmp_path / "model.keras"
+    assert run.path("report") == tmp_path / "report.html"
+    assert run.path("metrics", "val") == tmp_path / "metrics_val.json"
+    with pytest.raises(ValueError, match="`kind` must be one of 'recipe'"):
+        run.path("weights")
+    with pytest.raises(ValueError, match="`split` must be one of 'train'"):
+        run.path("metrics", "all")
+
+
+def test_a_run_without_scores_says_how_to_make_them(run):
+    found = dca_keras.Run(run)
+    with pytest.raises(ValueError, match="is missing. `dca-keras evaluate"):
+        found.scores()
+    with pytest.raises(ValueError, match="--split val` writes it"):
+        found.scores("val")
+    for text in ("", "[1]", "[" * 100_000):
+        (run / "metrics.json").write_text(text)
+        with pytest.raises(ValueError, match=r"metrics\.json is no run's"):
+            found.scores()
+    assert "metrics.json is no run's metrics" in repr(found)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "epoch\nx\n"])
+def test_names_a_broken_history(run, text):
+    (run / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"history\.csv is not a run's"):
+        dca_keras.Run(run).history  # noqa: B018
+
+
+def test_a_folder_without_a_run_can_be_shown(tmp_path):
+    assert "recipe.json is missing" in repr(dca_keras.Run(tmp_path))
 
 
 RECIPES = {

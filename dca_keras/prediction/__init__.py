@@ -2,7 +2,7 @@
 
 from dca_keras.prediction._files import Predictions, predict_files
 from dca_keras.prediction._model import predict, to_mask
-from dca_keras.prediction._runs import load_run, read_recipe
+from dca_keras.prediction._runs import load_run
 from dca_keras.prediction._ways import Way, choose_way
 
 __all__ = [
@@ -12,6 +12,5 @@ __all__ = [
     "load_run",
     "predict",
     "predict_files",
-    "read_recipe",
     "to_mask",
 ]
