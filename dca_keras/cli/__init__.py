@@ -20,7 +20,7 @@ from dca_keras.cli import (
     predict,
     train,
 )
-from dca_keras.cli._options import print_error
+from dca_keras.cli._options import Command, print_error
 
 # Read when TensorFlow is imported; its notes would bury ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -56,7 +56,7 @@ def _print_version(wanted: bool):
 
 
 @app.callback()
-def _options(
+def _global_options(
     version: Annotated[
         bool,
         typer.Option(
@@ -86,7 +86,7 @@ for _command in (
     dataset.prepare,
     models.models,
 ):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 
 
 def main():

@@ -1,17 +1,46 @@
 """Options, arguments and printing that several commands share."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand
 
 out, err = Console(), Console(stderr=True)
+
+# What options of earlier versions are called now. They work for one more
+# version, with a warning; rename the option, and add a line here.
+RENAMED = {
+    "--part": ("--split",),
+    "--flips": ("--tta",),
+}
 
 RunFolder = Annotated[
     Path, typer.Argument(help="A folder that `train` made.", metavar="RUN")
 ]
+
+
+class Command(TyperCommand):
+    """A command that still takes options by their earlier names."""
+
+    def parse_args(self, ctx, args):
+        known = {name for option in self.params for name in option.opts}
+        words = []
+        for word in args:
+            name, *value = word.split("=", 1)
+            if name not in RENAMED or name in known:
+                words.append(word)
+                continue
+            now = list(RENAMED[name])
+            print_warning(
+                f"`{name}` is now `{shlex.join(now)}`. The earlier name works "
+                "in this version only."
+            )
+            words += ["=".join([*now, *value])] if value else now
+        return super().parse_args(ctx, words)
 
 
 def optional(kind, help, *names):
@@ -56,6 +85,12 @@ def integers(option, text, separator):
 def print_line(text):
     """Prints to standard output what a program may read."""
     out.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_warning(message):
+    """Prints to standard error what the user should know."""
+    text = Text.assemble(("Warning: ", "bold yellow"), message)
+    err.print(text, soft_wrap=True)
 
 
 def print_error(error):
