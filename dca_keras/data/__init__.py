@@ -8,6 +8,7 @@ this package does not import TensorFlow; making batches does.
 import importlib
 import inspect
 
+from dca_keras.data.checks import check_batch
 from dca_keras.data.cvc_clinicdb import read_cvc_clinicdb
 from dca_keras.data.decoding import (
     read_image,
@@ -43,6 +44,7 @@ __all__ = [
     "Sample",
     "Splits",
     "augment",
+    "check_batch",
     "check_samples",
     "list_datasets",
     "make_dataset",
