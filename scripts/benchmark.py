@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dca_keras import benchmarking, zoo
+import benchmarks
+from dca_keras import zoo
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 status = Console(stderr=True).status("starting")
@@ -20,40 +21,45 @@ def models(
     backend: Many = ("tensorflow",),
     dtype: Many = ("float32",),
     against: Annotated[list[str], typer.Option(metavar="CMD")] = (),
+    checkout: Annotated[list[Path], typer.Option(metavar="FOLDER")] = (),
     rounds: int = 15,
     output: Path = FOLDER,
 ):
-    """Time, memory and size of each model, plain and with attention."""
-    rows = benchmarking.compare_models(
-        model, backend, dtype, rounds, against, status.update
+    """Time, memory and size of each model, plain and with attention.
+
+    --against: a program to race beside them. --checkout: another copy of
+    this project, for instance of an earlier version, to race beside this one.
+    """
+    rows = benchmarks.compare_models(
+        model, backend, dtype, rounds, against, checkout, status.update
     )
-    benchmarking.write_report(output, "models", rows)
+    benchmarks.write_report(output, "models", rows)
 
 
 @app.command()
 def growth(rounds: int = 3, output: Path = FOLDER):
     """How U-Net's cost grows with the image, the batch and the blocks."""
-    results = benchmarking.measure_growth(rounds, progress=status.update)
-    benchmarking.write_growth(output, *results)
+    results = benchmarks.measure_growth(rounds, progress=status.update)
+    benchmarks.write_growth(output, *results)
 
 
 @app.command()
 def startup(model: Many = NAMES, output: Path = FOLDER):
     """Imports, --help, and building and tracing each model."""
-    times, rows = benchmarking.measure_startup(model, progress=status.update)
-    benchmarking.write_report(output, "startup", rows, programs=times)
+    times, rows = benchmarks.measure_startup(model, progress=status.update)
+    benchmarks.write_report(output, "startup", rows, programs=times)
 
 
 @app.command()
 def formats(rounds: int = 15, output: Path = FOLDER):
     """Size, time and difference of what two models are exported to."""
-    benchmarking.measure_formats(output, rounds, status.update)
+    benchmarks.measure_formats(output, rounds, status.update)
 
 
 @app.command()
 def pipeline():
     """Images a second of the data pipeline, and of a plain loader."""
-    print(benchmarking.measure_pipeline())
+    print(benchmarks.measure_pipeline())
 
 
 if __name__ == "__main__":

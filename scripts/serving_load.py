@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 import tensorflow as tf
-from serving_client import mask_by_rest
 
 from dca_keras.export import load_saved_model
+from serving_client import mask_by_rest
 
 REST = os.environ.get("REST", "http://127.0.0.1:8501")
 SECONDS, CLIENTS = 180, 4

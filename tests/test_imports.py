@@ -35,12 +35,11 @@ FLOORS = {
     "prediction": 7,
     "evaluation": 8,
     "export": 8,
-    "benchmarking": 9,
     "training": 9,
     "reproduction": 10,
     "cli": 11,
 }
-MAY_USE_TENSORFLOW = {"benchmarking", "data", "export", "training"}
+MAY_USE_TENSORFLOW = {"data", "export", "training"}
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"
 )

@@ -1,13 +1,15 @@
 """The race, its line protocol and what is written down."""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
-from dca_keras import benchmarking
-from dca_keras.benchmarking import models
+import benchmarks
+from benchmarks import models
 
 FAKE = """
 import sys, time
@@ -21,13 +23,13 @@ for line in sys.stdin:
 
 
 def fake(seconds):
-    return benchmarking.Command((sys.executable, "-c", FAKE % seconds))
+    return benchmarks.Command((sys.executable, "-c", FAKE % seconds))
 
 
 def test_programs_run_by_turns():
     seen = []
     commands = {"slow": fake(0.5), "quick": fake(0.25)}
-    found = benchmarking.run_race(commands, 2, seen.append)
+    found = benchmarks.run_race(commands, 2, seen.append)
     assert seen == ["slow", "quick"] * 3
     assert [r["seconds"] for r in found.values()] == [0.5, 0.25]
     assert found["slow"]["steps"] == [0.5, 0.5]
@@ -48,9 +50,9 @@ for number, line in enumerate(sys.stdin):
 
 def test_each_takes_two_steps_a_turn(tmp_path):
     order = tmp_path / "order"
-    benchmarking.run_race(
+    benchmarks.run_race(
         {
-            name: benchmarking.Command(
+            name: benchmarks.Command(
                 (sys.executable, "-c", COUNTING, str(order), name)
             )
             for name in "ab"
@@ -78,10 +80,10 @@ for line in sys.stdin:
 def test_the_others_stand_still():
     """What spins in the background hardly moves while another one works."""
     working = FAKE.replace("time.sleep(0.001)", "time.sleep(0.5)") % 0.5
-    found = benchmarking.run_race(
+    found = benchmarks.run_race(
         {
-            "idle": benchmarking.Command((sys.executable, "-c", SLEEPING)),
-            "busy": benchmarking.Command((sys.executable, "-c", working)),
+            "idle": benchmarks.Command((sys.executable, "-c", SLEEPING)),
+            "busy": benchmarks.Command((sys.executable, "-c", working)),
         },
         rounds=2,
     )
@@ -99,9 +101,9 @@ def test_the_others_stand_still():
     ],
 )
 def test_programs_that_break_the_protocol(command, message):
-    commands = {"good": fake(0.1), "bad": benchmarking.Command(command)}
+    commands = {"good": fake(0.1), "bad": benchmarks.Command(command)}
     with pytest.raises(ValueError, match=message):
-        benchmarking.run_race(commands, 1)
+        benchmarks.run_race(commands, 1)
 
 
 def test_no_process_is_left_behind():
@@ -117,9 +119,7 @@ def test_no_process_is_left_behind():
         return [line for line in done.stdout.splitlines() if "0.125" in line]
 
     with pytest.raises(KeyboardInterrupt):
-        benchmarking.run_race(
-            {"a": fake(0.125), "b": fake(0.125)}, 5, interrupt
-        )
+        benchmarks.run_race({"a": fake(0.125), "b": fake(0.125)}, 5, interrupt)
     assert not children()
 
 
@@ -130,28 +130,38 @@ def test_no_process_is_left_behind():
         ({"backend": "mxnet"}, "`backend` must be one of tensorflow, jax"),
         ({"dtype": "int8"}, "`dtype` must be one of float32"),
         ({"batch": 0}, "`batch` must be a positive integer"),
+        ({"checkout": "/tmp"}, "`checkout` must be the folder of a copy"),
     ],
 )
 def test_bad_variants(options, message):
     with pytest.raises(ValueError, match=message):
-        benchmarking.Variant(**options)
+        benchmarks.Variant(**options)
+
+
+def test_another_checkout_is_measured_by_the_same_worker(tmp_path):
+    (tmp_path / "dca_keras").mkdir()
+    command = benchmarks.Variant(checkout=str(tmp_path)).command()
+    places = command.environment["PYTHONPATH"].split(os.pathsep)
+    assert places[0] == str(tmp_path)
+    assert pathlib.Path(places[1], "benchmarks/worker.py").is_file()
 
 
 def test_no_rounds():
     with pytest.raises(ValueError, match="`rounds` must be at least 1"):
-        benchmarking.run_race({}, 0)
+        benchmarks.run_race({}, 0)
 
 
 @pytest.fixture(scope="module")
 def measured():
     """Real workers on the smallest image, a foreign program among them."""
     variants = [
-        benchmarking.Variant(dca=dca, side=32, training=training)
+        benchmarks.Variant(dca=dca, side=32, training=training)
         for dca, training in ((False, False), (True, False), (True, True))
     ]
     return models.race_variants(variants, 2, {"foreign": fake(0.125)})
 
 
+@pytest.mark.slow
 def test_models_are_measured_beside_a_foreign_program(measured):
     plain, attending, training, foreign = measured
     assert foreign["label"] == "foreign" and foreign["seconds"] == 0.125
@@ -166,8 +176,9 @@ def test_models_are_measured_beside_a_foreign_program(measured):
         assert row["peak_memory"] > 2**28
 
 
+@pytest.mark.slow
 def test_reports_are_whole(measured, tmp_path):
-    benchmarking.write_report(tmp_path, "models", measured, note="a note")
+    benchmarks.write_report(tmp_path, "models", measured, note="a note")
     saved = json.loads((tmp_path / "models.json").read_text())
     assert saved["rows"] == json.loads(json.dumps(measured))
     assert saved["note"] == "a note" and "versions" in saved["environment"]
@@ -179,7 +190,7 @@ def test_reports_are_whole(measured, tmp_path):
 
 
 def test_growth_is_a_power_law(monkeypatch, tmp_path):
-    from dca_keras.benchmarking import growth
+    from benchmarks import growth
 
     def race(variants, rounds, foreign, progress):
         return [
@@ -196,18 +207,19 @@ def test_growth_is_a_power_law(monkeypatch, tmp_path):
         ]
 
     monkeypatch.setattr(growth, "race_variants", race)
-    found, exponents = benchmarking.measure_growth(1, {"side": (32, 64, 128)})
+    found, exponents = benchmarks.measure_growth(1, {"side": (32, 64, 128)})
     assert len(found) == 12
     times = [e for e in exponents if e["measure"] == "seconds"]
     assert [round(e["exponent"], 6) for e in times] == [2, 3, 2, 3]
-    benchmarking.write_growth(tmp_path, found, exponents)
+    benchmarks.write_growth(tmp_path, found, exponents)
     assert (tmp_path / "growth.png").read_bytes()[1:4] == b"PNG"
     saved = json.loads((tmp_path / "growth.json").read_text())
     assert saved["exponents"] == exponents
 
 
+@pytest.mark.slow
 def test_startup_is_timed():
-    times, found = benchmarking.measure_startup([], rounds=1)
+    times, found = benchmarks.measure_startup([], rounds=1)
     assert list(times) == [
         "import keras",
         "import keras, dca_keras, its zoo",

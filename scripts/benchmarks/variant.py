@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import sys
+from pathlib import Path
 
+from benchmarks.race import module_command
 from dca_keras import zoo
-from dca_keras.benchmarking.race import Command
 from dca_keras.config import is_positive_int
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -26,10 +26,13 @@ class Variant:
         side: Of the square image, in pixels.
         batch: Images a step.
         blocks: Of the attention.
+        checkout: The folder of another copy of this project, whose
+            `dca_keras` is measured; "" is this one's.
 
     Raises:
         ValueError: If there is no such model, backend or dtype policy, or a
-            number is not a positive integer.
+            number is not a positive integer, or `checkout` has no
+            `dca_keras` in it.
     """
 
     model: str = "unet"
@@ -40,6 +43,7 @@ class Variant:
     side: int = 224
     batch: int = 1
     blocks: int = 1
+    checkout: str = ""
 
     def __post_init__(self):
         for name, known in (
@@ -58,15 +62,17 @@ class Variant:
                     f"`{name}` must be a positive integer. Received: "
                     f"{getattr(self, name)!r}."
                 )
+        if self.checkout and not Path(self.checkout, "dca_keras").is_dir():
+            raise ValueError(
+                "`checkout` must be the folder of a copy of this project, "
+                f"with `dca_keras` in it. Received: {self.checkout!r}."
+            )
 
     def command(self):
         """The worker that takes this variant's steps."""
-        return Command(
-            (
-                sys.executable,
-                "-m",
-                "dca_keras.benchmarking.worker",
-                json.dumps(dataclasses.asdict(self)),
-            ),
-            {"KERAS_BACKEND": self.backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        return module_command(
+            "benchmarks.worker",
+            json.dumps(dataclasses.asdict(self)),
+            checkout=self.checkout or None,
+            KERAS_BACKEND=self.backend,
         )

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 
-from dca_keras.benchmarking.models import race_variants
-from dca_keras.benchmarking.variant import Variant
+from benchmarks.models import race_variants
+from benchmarks.variant import Variant
 
 PROGRAMS = {
     "import keras": ("-c", "import keras"),

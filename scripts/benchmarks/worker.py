@@ -8,8 +8,8 @@ import time
 import keras
 import numpy as np
 
+from benchmarks.variant import Variant
 from dca_keras import zoo
-from dca_keras.benchmarking.variant import Variant
 from dca_keras.config import DCAConfig
 from dca_keras.losses import DiceLoss
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.race import module_command, run_race
 from dca_keras import zoo
 from dca_keras._environment import environment
 from dca_keras._files import write_json, write_text
-from dca_keras.benchmarking.race import Command, run_race
 
 MODELS = ("unet", "double_unet")
 THREADS = 2
@@ -25,7 +25,6 @@ _LOADERS = {
     "litert_int8": "load_litert",
 }
 _ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_NUM_INTRAOP_THREADS": str(THREADS),
     "TF_NUM_INTEROP_THREADS": "1",
 }
@@ -86,8 +85,9 @@ def measure_formats(output, rounds=15, progress=lambda label: None):
 
 
 def _command(format, done):
-    program = (sys.executable, "-m", __spec__.name, format, str(done.path))
-    return Command(program, _ENVIRONMENT)
+    return module_command(
+        "benchmarks.formats", format, str(done.path), **_ENVIRONMENT
+    )
 
 
 def _export(model, folder, progress):

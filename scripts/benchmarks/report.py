@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from benchmarks.growth import curves
 from dca_keras._environment import environment
 from dca_keras._files import replace_file, write_json, write_text
-from dca_keras.benchmarking.growth import curves
 
 _COLUMNS = {
     "what": lambda row: row["label"],

@@ -12,6 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import dca_keras
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+PROJECT = Path(dca_keras.__file__).resolve().parents[1]
 # Where `ru_maxrss` is in bytes; it is in KiB elsewhere.
 _IN_BYTES = sys.platform == "darwin"
 
@@ -31,6 +35,26 @@ class Command:
 
     arguments: tuple
     environment: dict = dataclasses.field(default_factory=dict)
+
+
+def module_command(module, *arguments, checkout=None, **environment):
+    """A command that runs one of these modules as a program.
+
+    Args:
+        module: Its name, such as `"benchmarks.worker"`.
+        *arguments: Strings.
+        checkout: The folder that `dca_keras` is imported from; `None` is
+            this process's.
+        **environment: As for `Command`.
+    """
+    path = os.pathsep.join([str(checkout or PROJECT), str(SCRIPTS)])
+    if "PYTHONPATH" in os.environ:
+        path += os.pathsep + os.environ["PYTHONPATH"]
+    # -P: the folder that the user happens to be in comes before no other.
+    return Command(
+        (sys.executable, "-P", "-m", module, *arguments),
+        {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **environment},
+    )
 
 
 def run_race(commands, rounds, progress=lambda label: None):

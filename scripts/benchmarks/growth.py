@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dca_keras.benchmarking.models import race_variants
-from dca_keras.benchmarking.variant import Variant
+from benchmarks.models import race_variants
+from benchmarks.variant import Variant
 
 # What is varied, one at a time. U-Net's tokens are (side / 8)²: 196 to 16384.
 AXES = {

@@ -5,8 +5,8 @@ import itertools
 import os
 import shlex
 
-from dca_keras.benchmarking.race import Command, run_race
-from dca_keras.benchmarking.variant import Variant
+from benchmarks.race import Command, run_race
+from benchmarks.variant import Variant
 
 # Images a step, as the figures are commonly asked for.
 _BATCHES = {False: 1, True: 4}
@@ -18,6 +18,7 @@ def compare_models(
     dtypes=("float32",),
     rounds=15,
     against=(),
+    checkouts=(),
     progress=lambda label: None,
 ):
     """Prediction and training step of models, plain and with attention.
@@ -32,6 +33,8 @@ def compare_models(
         dtypes: Dtype policies; ratios are to the plain model in the first.
         rounds: Steps that count, of each variant.
         against: Commands of other programs that speak the line protocol.
+        checkouts: Folders of other copies of this project; every variant is
+            measured with their code, too.
         progress: As for `run_race`.
 
     Returns:
@@ -40,18 +43,28 @@ def compare_models(
         "memory_ratio" to its peak memory, and "load", the machine's load
         averages when the race began.
     """
+    places = ("", *map(str, checkouts))
     foreign = {line: Command(tuple(shlex.split(line))) for line in against}
     for model, backend, dtype in itertools.product(models, backends, dtypes):
-        Variant(model, backend=backend, dtype=dtype)  # Wrong ones raise now.
+        for checkout in places:  # Wrong ones raise now.
+            Variant(model, backend=backend, dtype=dtype, checkout=checkout)
     rows = []
     for model, backend, training in itertools.product(
         models, backends, (False, True)
     ):
         variants = [
             Variant(
-                model, dca, training, backend, dtype, batch=_BATCHES[training]
+                model,
+                dca,
+                training,
+                backend,
+                dtype,
+                batch=_BATCHES[training],
+                checkout=checkout,
             )
-            for dtype, dca in itertools.product(dtypes, (False, True))
+            for dtype, dca, checkout in itertools.product(
+                dtypes, (False, True), places
+            )
         ]
         rows += race_variants(variants, rounds, foreign, progress)
     return rows
@@ -83,4 +96,5 @@ def _label(variant):
     return (
         f"{variant.model}{attention}, {step}, {variant.backend}, "
         f"{variant.dtype}, {variant.batch} x {variant.side} px"
+        f"{', ' * bool(variant.checkout)}{variant.checkout}"
     )
