@@ -7,6 +7,7 @@ from pathlib import Path
 from dca_keras._checkpoint import read_checkpoint
 from dca_keras._environment import environment
 from dca_keras._model_files import load_model_file
+from dca_keras.data import dataset_facts
 from dca_keras.recipe import SPLITS, Recipe
 
 # What a run's files and folders are called, by kind. Those of a split have
@@ -124,6 +125,14 @@ class Run:
             return {split: list(samples[split]) for split in SPLITS}
         except (LookupError, TypeError) as error:
             raise _not_a_recipe(self.path("recipe"), error) from error
+
+    @property
+    def intensity_window(self):
+        """The `intensity_window` of the data set, as `data.Splits` has it."""
+        # Earlier versions did not note it.
+        known = dataset_facts(self.recipe.data)["intensity_window"]
+        window = self.record.get("intensity_window", known)
+        return window and tuple(window)
 
     @property
     def history(self):
@@ -265,6 +274,7 @@ def describe_run(recipe, splits):
             split: [sample.name for sample in getattr(splits, split)]
             for split in SPLITS
         },
+        "intensity_window": splits.intensity_window,
         **environment(),
     }
 

@@ -9,6 +9,7 @@ from dca_keras.data.archive import (
     load_binary_pair,
     take_files,
 )
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits, split_by_case
 
 # The last frame of each of the 29 video sequences, by the owners' page
@@ -24,6 +25,7 @@ LAYOUT = (
 )
 
 
+@register_dataset("cvc_clinicdb", class_names=("polyp",), published_batch=17)
 def read_cvc_clinicdb(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the CVC-ClinicDB archive, as distributed or from a mirror.
 

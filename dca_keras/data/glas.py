@@ -10,6 +10,7 @@ from dca_keras.data.archive import (
     take_files,
 )
 from dca_keras.data.decoding import read_image, read_labels
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits, cut_validation
 
 COUNTS = {"train": 85, "testA": 60, "testB": 20}
@@ -19,6 +20,7 @@ LAYOUT = (
 )
 
 
+@register_dataset("glas", class_names=("gland",), published_batch=20)
 def read_glas(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the GlaS archive (Warwick-QU), as distributed.
 

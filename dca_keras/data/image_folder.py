@@ -8,6 +8,7 @@ from pathlib import Path
 from dca_keras.data.archive import check_sizes, list_folder, shorten
 from dca_keras.data.decoding import read_image, read_mask
 from dca_keras.data.formats import EXTENSIONS, split_name
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import (
     Sample,
     Splits,
@@ -20,6 +21,7 @@ PARTS = ("train", "val", "test")
 LAYOUT = "It should hold images/, and masks/ of the same names."
 
 
+@register_dataset("image_folder")
 def read_image_folder(data_dir, *, channels=3, num_classes=1):
     """Read a folder of images and masks, or a CSV file of pairs.
 

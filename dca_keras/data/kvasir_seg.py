@@ -8,6 +8,7 @@ from dca_keras.data.archive import (
     load_binary_pair,
     take_files,
 )
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits, split_by_case
 
 COUNT = 1000
@@ -15,6 +16,7 @@ SHARES = (0.65, 0.15, 0.2)
 LAYOUT = "Kvasir-SEG is a folder with images/*.jpg and masks/*.jpg."
 
 
+@register_dataset("kvasir_seg", class_names=("polyp",), published_batch=25)
 def read_kvasir_seg(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the Kvasir-SEG archive, as distributed.
 

@@ -13,6 +13,7 @@ from dca_keras.data.archive import (
     take_files,
 )
 from dca_keras.data.decoding import read_image
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits, cut_validation
 
 TRAIN = (
@@ -48,6 +49,7 @@ TEST_LAYOUT = (
 )
 
 
+@register_dataset("monuseg", class_names=("nucleus",), published_batch=14)
 def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read MoNuSeg 2018, as distributed or with ready masks.
 

@@ -39,26 +39,41 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set.
+    """The three splits of a data set, and what is known of it.
 
     Attributes:
-        train: To fit to.
-        val: To choose the epoch by.
-        test: To report on, and for nothing else.
-        protocol: One of `PROTOCOLS`, to be written beside every score.
-            "paper" is the paper's: no part is held out, `val` is the test
-            part itself, so that a score is the best that any epoch reached
+        train: The samples to train on.
+        val: The samples to choose the best epoch by.
+        test: The samples to report scores on, and for nothing else.
+        protocol: One of `PROTOCOLS`, to be reported with every score.
+            "paper" is the paper's: no split is held out, `val` is the test
+            split itself, so that a score is the best that any epoch reached
             on it.
+        class_names: Names of the classes 1, 2, …, without the background;
+            None if they are not known.
+        intensity_window: (low, high), the values of the files that become 0
+            and 1, such as -125 and 275 Hounsfield units; None for images
+            whose format says it.
+        published_batch: Images in a batch of the test in published work,
+            whose scores pool the pixels of a batch; None if there is none.
     """
 
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     test: tuple[Sample, ...]
     protocol: str = "held_out"
+    class_names: tuple[str, ...] | None = None
+    intensity_window: tuple[float, float] | None = None
+    published_batch: int | None = None
 
     def as_in_paper(self):
-        """The same data under the paper's protocol."""
-        return Splits(self.train + self.val, self.test, self.test, "paper")
+        """Return the same data under the paper's protocol."""
+        return dataclasses.replace(
+            self,
+            train=self.train + self.val,
+            val=self.test,
+            protocol="paper",
+        )
 
 
 def split_by_case(samples, shares):

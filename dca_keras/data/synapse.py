@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from dca_keras.data.archive import find_folder, shorten, take_files
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits, cut_validation
 from dca_keras.data.volumes import read_volume, volume_header
 
@@ -32,6 +33,12 @@ LAYOUT = (
 )
 
 
+@register_dataset(
+    "synapse",
+    class_names=tuple(ORGANS),
+    intensity_window=(LOWEST, HIGHEST),
+    published_batch=31,
+)
 def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
     """Read Synapse multi-organ CT, as distributed or as TransUNet has it.
 

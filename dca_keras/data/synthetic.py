@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from dca_keras.data.decoding import LUMA
+from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits
 
 # Optical density that a unit of each stain adds to red, green and blue.
@@ -20,6 +21,7 @@ HAEMATOXYLIN = np.array([0.60, 0.72, 0.36])
 EOSIN = np.array([0.14, 0.82, 0.50])
 
 
+@register_dataset("synthetic")
 def read_synthetic(
     *,
     channels=3,
@@ -73,7 +75,8 @@ def read_synthetic(
             Sample(name, name, functools.partial(draw, (seed, number, index)))
             for index, name in enumerate(names)
         )
-    return Splits(**parts)
+    names = ("nucleus", "gland")[: max(1, num_classes - 1)]
+    return Splits(**parts, class_names=names)
 
 
 def draw_tissue(seed, side, *, channels=3, num_classes=1):

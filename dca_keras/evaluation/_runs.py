@@ -9,23 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from dca_keras._environment import environment
 from dca_keras.data import read_dataset
-from dca_keras.data.synapse import ORGANS
 from dca_keras.evaluation._results import write_results
 from dca_keras.evaluation._scoring import evaluate_model
 from dca_keras.prediction import load_run
 from dca_keras.recipe import PARTS
 
-# Images in a batch of the test, whose pixels the paper's code pools. It does
-# so with training's batches in none of its data sets.
-PUBLISHED_BATCHES = {
-    "cvc_clinicdb": 17,
-    "glas": 20,
-    "kvasir_seg": 25,
-    "monuseg": 14,
-    "synapse": 31,
-}
 CURVES = ("loss", "dice", "val_loss", "val_dice")
-CLASS_NAMES = {"synapse": tuple(ORGANS)}
 
 
 def evaluate_run(run, part="test", data_dir=None, console=None):
@@ -54,7 +43,8 @@ def evaluate_run(run, part="test", data_dir=None, console=None):
     run = Path(run)
     _check_part(part)
     model, recipe, names = load_run(run)
-    samples = _find_samples(recipe, names[part], data_dir)
+    splits = recipe.read_dataset(data_dir)
+    samples = _find_samples(splits, names[part])
     history = _read_history(run / "history.csv")
     facts = {
         "model": recipe.model,
@@ -76,6 +66,8 @@ def evaluate_run(run, part="test", data_dir=None, console=None):
         image_size=recipe.image_size,
         batch_size=recipe.batch_size,
         facts=facts,
+        class_names=splits.class_names,
+        published_batch=splits.published_batch,
         history=history,
         console=console,
     )
@@ -138,6 +130,8 @@ def evaluate_dataset(
         image_size=tuple(image_size),
         batch_size=batch_size,
         facts={"model": "a model"} | (facts or {}) | given,
+        class_names=splits.class_names,
+        published_batch=splits.published_batch,
         console=console,
     )
 
@@ -150,6 +144,8 @@ def evaluate_on(
     image_size,
     batch_size,
     facts,
+    class_names=None,
+    published_batch=None,
     history=None,
     console=None,
 ):
@@ -173,6 +169,9 @@ def evaluate_on(
         batch_size: Images that are predicted together.
         facts: What was measured on and how the model came to be: `model`,
             `data` and `part` at least, and `protocol` where it is known.
+        class_names: As in `dca_keras.data.Splits`.
+        published_batch: Images that `published` pools; `None` is
+            `batch_size`.
         history: The training's curves as columns by name, if there are.
         console: The `rich` console for the progress; `None` is the terminal.
 
@@ -183,7 +182,6 @@ def evaluate_on(
     Raises:
         ValueError: See `evaluate_model`.
     """
-    data = facts["data"]
     console = console or Console(stderr=True)
     with Progress(
         TextColumn("scoring"),
@@ -199,14 +197,14 @@ def evaluate_on(
             samples,
             image_size=image_size,
             batch_size=batch_size,
-            published_batch=PUBLISHED_BATCHES.get(data),
+            published_batch=published_batch,
             on_done=lambda: bar.advance(task),
         )
     result = {
         **facts,
         **environment(),
         "image_size": list(image_size),
-        "class_names": _name_classes(data, scores["per_class"]),
+        "class_names": _name_classes(class_names, scores["per_class"]),
         **scores,
     }
     write_results(Path(output), result, model, samples, history)
@@ -230,11 +228,11 @@ def _without_paths(recipe):
     return values
 
 
-def _name_classes(data, indices):
+def _name_classes(class_names, indices):
     """What readers call the classes, by index."""
     if len(indices) == 1:
         return {"1": "foreground"}
-    names = ("background", *CLASS_NAMES.get(data, ()))
+    names = ("background", *(class_names or ()))
     if len(names) != len(indices):  # Not the dataset's own classes.
         names = names[:1]
     return {
@@ -245,8 +243,7 @@ def _name_classes(data, indices):
     }
 
 
-def _find_samples(recipe, names, data_dir):
-    splits = recipe.read_dataset(data_dir)
+def _find_samples(splits, names):
     samples = {
         sample.name: sample
         for part in PARTS

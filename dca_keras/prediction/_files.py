@@ -10,12 +10,12 @@ import keras
 
 from dca_keras.data import read_image
 from dca_keras.data.guards import check_intensities, size_limit
-from dca_keras.data.synapse import HIGHEST, LOWEST
 from dca_keras.prediction import _outputs
 from dca_keras.prediction._model import check_batch_size, predict, to_mask
 from dca_keras.prediction._names import name_outputs
 from dca_keras.prediction._runs import load_run
 from dca_keras.prediction._ways import choose_way
+from dca_keras.run import Run
 
 
 class Predictions(NamedTuple):
@@ -68,8 +68,8 @@ def predict_files(
         output: Folder to write to; `None` is `predictions` in the run.
         window, overlap, flips, batch_size: As in `predict`.
         intensities: For NIfTI and DICOM, the two values that become 0 and 1;
-            `None` for what Synapse is read with if the run is on Synapse, and
-            for what `dca_keras.data.read_image` does if not.
+            `None` for the intensity window of the run's data set, and where
+            it has none for what `dca_keras.data.read_image` does.
         probabilities: Whether to write them too, as `…_probabilities`,
             float32, in NIfTI or TIFF.
         overwrite: Whether to do again what is there, and to replace files of
@@ -91,8 +91,7 @@ def predict_files(
     output = Path(run) / "predictions" if output is None else Path(output)
     names = name_outputs(files, output)
     model, recipe, _ = load_run(run)
-    if intensities is None and recipe.data == "synapse":
-        intensities = LOWEST, HIGHEST
+    intensities = intensities or Run(run).intensity_window
     job = _Job(
         model,
         windows={"window": window, "overlap": overlap},

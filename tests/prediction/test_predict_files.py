@@ -1,10 +1,14 @@
 """Prediction on files: folders, reruns, options."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from dca_keras._files import write_json
 from dca_keras.cli import app
 from dca_keras.data import read_image, read_mask
 from dca_keras.data.formats import read_pixels
@@ -145,6 +149,25 @@ def test_reads_scans_as_the_run_was_trained(run, tmp_path):
     predict_files(run, [tmp_path / "a.nii"], found, intensities=(-125, 275))
     mask = read_pixels(found / "a_mask.nii", stack=True).values
     np.testing.assert_array_equal(mask[..., 0], expected)
+
+
+def test_reads_scans_with_the_window_that_the_run_notes(run, tmp_path):
+    save_nifti(tmp_path / "a.nii", SCAN)
+    record = json.loads((run / "recipe.json").read_text())
+    synapse = record["recipe"] | {"data": "synapse"}
+
+    def probabilities(changes, **options):
+        copy = shutil.copytree(run, tmp_path / "run", dirs_exist_ok=True)
+        write_json(copy / "recipe.json", record | changes)
+        options |= {"probabilities": True, "overwrite": True}
+        (mask,) = predict_files(copy, [tmp_path / "a.nii"], **options).written
+        return mask.with_name("a_probabilities.nii").read_bytes()
+
+    expected = probabilities({}, intensities=(-125, 275))
+    assert probabilities({"intensity_window": [-125, 275]}) == expected
+    # Earlier versions noted no window.
+    assert probabilities({"recipe": synapse}) == expected
+    assert probabilities({}) != expected
 
 
 def test_masks_can_be_read_as_masks(run, images, tmp_path):

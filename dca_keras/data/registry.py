@@ -1,0 +1,162 @@
+"""Data sets by name: ours and those that users register."""
+
+import dataclasses
+import inspect
+
+from dca_keras._registry import Registry
+from dca_keras.data.samples import PROTOCOLS, Splits
+
+FACTS = ("class_names", "intensity_window", "published_batch")
+
+_READERS = Registry("data set")
+_FACTS = {}
+
+
+def register_dataset(
+    name, *, class_names=None, intensity_window=None, published_batch=None
+):
+    """Make a reader known to `read_dataset` under a name.
+
+    A reader is a function that returns the `Splits` of a data set:
+
+        @dca_keras.data.register_dataset("cells", class_names=("cell",))
+        def read_cells(data_dir, *, channels=3, num_classes=1):
+            ...
+            return Splits(train, val, test)
+
+    It takes any of `data_dir`, `channels`, `num_classes` and `seed`, and
+    arguments of its own with default values. `read_dataset` passes those
+    that it takes and the user gave.
+
+    Args:
+        name: The data set's name, not yet taken.
+        class_names: As in `Splits`, like the next two; they hold for every
+            `Splits` of the reader that says nothing else.
+        intensity_window: As in `Splits`.
+        published_batch: As in `Splits`.
+
+    Returns:
+        A decorator that returns the reader as it is.
+
+    Raises:
+        ValueError: If another reader has the name.
+    """
+
+    def register(reader):
+        _READERS.add(name, reader)
+        _FACTS[name] = {
+            "class_names": class_names,
+            "intensity_window": intensity_window,
+            "published_batch": published_batch,
+        }
+        return reader
+
+    return register
+
+
+def list_datasets():
+    """Return the names that `read_dataset` knows, sorted."""
+    return tuple(sorted(_READERS.names()))
+
+
+def dataset_facts(name):
+    """Return what a data set was registered with.
+
+    Args:
+        name: The data set's name.
+
+    Returns:
+        A dictionary of `class_names`, `intensity_window` and
+        `published_batch`, see `Splits`. All are None for a name that is not
+        registered.
+    """
+    return _FACTS.get(name, dict.fromkeys(FACTS))
+
+
+def read_dataset(
+    name,
+    data_dir=None,
+    *,
+    channels=None,
+    num_classes=None,
+    seed=0,
+    protocol="held_out",
+    **own,
+):
+    """Find the samples of a data set; no image is loaded yet.
+
+    Args:
+        name: One of `list_datasets()`.
+        data_dir: The data set's folder; None for one that is drawn.
+        channels: Of the images, 1 or 3; None is the data set's own.
+        num_classes: 1, or the number of classes with the background; None
+            is the data set's own.
+        seed: Of a data set that is drawn. How files are divided into splits
+            depends on their names alone.
+        protocol: "held_out", or "paper" to validate on the test split as the
+            paper did, see `Splits`.
+        **own: Further arguments of the data set's reader.
+
+    Returns:
+        The `Splits`.
+
+    Raises:
+        ValueError: If an argument is not one that the data set takes, or
+            the reader finds fault with the folder.
+    """
+    if name not in _READERS.names():
+        raise ValueError(
+            f"`name` must be one of {list_datasets()}. Received: {name!r}"
+        )
+    if channels not in (None, 1, 3):
+        raise ValueError(f"`channels` must be 1 or 3. Received: {channels!r}")
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(
+            f"`num_classes` must be 1 or more. Received: {num_classes!r}"
+        )
+    if protocol not in PROTOCOLS:
+        raise ValueError(
+            f"`protocol` must be one of {PROTOCOLS}. Received: {protocol!r}"
+        )
+    reader = _READERS.get(name)
+    given = {
+        "data_dir": data_dir,
+        "channels": channels,
+        "num_classes": num_classes,
+        "seed": seed,
+    }
+    splits = reader(**_arguments(name, reader, given, own))
+    if not isinstance(splits, Splits):
+        raise ValueError(
+            f"The reader of {name!r} must return `dca_keras.data.Splits`. "
+            f"Received: {type(splits).__name__}"
+        )
+    facts = {
+        fact: value
+        for fact, value in _FACTS[name].items()
+        if getattr(splits, fact) is None
+    }
+    splits = dataclasses.replace(splits, **facts)
+    return splits if protocol == "held_out" else splits.as_in_paper()
+
+
+def _arguments(name, reader, given, own):
+    """Those of the arguments that the reader takes."""
+    takes = inspect.signature(reader).parameters
+    if unknown := sorted(own.keys() - takes.keys()):
+        raise ValueError(
+            f"{name!r} takes no {unknown}. It takes {sorted(takes)}."
+        )
+    if "data_dir" not in takes and given["data_dir"] is not None:
+        raise ValueError(
+            f"{name!r} is read from no folder. Leave `data_dir` out. "
+            f"Received: {str(given['data_dir'])!r}"
+        )
+    needs = [k for k, v in takes.items() if v.default is v.empty]
+    if "data_dir" in needs and given["data_dir"] is None:
+        raise ValueError(f"{name!r} needs `data_dir`, its folder.")
+    return {
+        key: value
+        for key, value in (given | own).items()
+        if key in takes and value is not None
+    }
