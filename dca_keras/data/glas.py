@@ -11,7 +11,7 @@ from dca_keras.data.archive import (
 )
 from dca_keras.data.decoding import read_image, read_labels
 from dca_keras.data.registry import register_dataset
-from dca_keras.data.samples import Sample, Splits, cut_validation
+from dca_keras.data.samples import Sample, Splits, hold_out_validation
 
 COUNTS = {"train": 85, "testA": 60, "testB": 20}
 LAYOUT = (
@@ -69,7 +69,7 @@ def read_glas(data_dir, *, channels=3, num_classes=1, partial=False):
         case = f"patient{patients[name]}" if name in patients else name
         load = functools.partial(_load, *paths, channels)
         part.append(Sample(name, case, load, files=paths))
-    return Splits(*cut_validation(train), tuple(test))
+    return Splits(*hold_out_validation(train), tuple(test))
 
 
 def _load(image_path, mask_path, channels):

@@ -12,12 +12,18 @@ from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import (
     Sample,
     Splits,
-    cut_validation,
+    hold_out_validation,
     split_by_case,
 )
 
 SHARES = (0.7, 0.15, 0.15)
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
+# What folders and the `split` of a CSV may call them.
+NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "validation", "valid", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 LAYOUT = "It should hold images/, and masks/ of the same names."
 
 
@@ -32,17 +38,18 @@ def read_image_folder(data_dir, *, channels=3, num_classes=1):
         data_dir/masks/a.png             data_dir/train/masks/a.png
                                          data_dir/val/…, data_dir/test/…
 
-    On the left, a hash of the names cuts 70 % to train, 15 % to val and 15 %
-    to test. On the right, a `val/` that is missing is cut from `train/`
-    likewise, 15 % of it.
+    On the left, a hash of the names assigns 70 % to train, 15 % to val and
+    15 % to test. On the right, 15 % of `train/` become val, chosen likewise,
+    if there is no `val/`. `training/`, `validation/`, `valid/`, `dev/` and
+    `testing/` do as well.
 
     A CSV file has a line for every pair, with paths from its own folder:
 
         image,mask,case,split
         scans/7.dcm,drawn/7.png,patient 3,train
 
-    Without `case` every image is one; without `split` the cases are cut as
-    on the left, without `val` in it as on the right.
+    Without `case` every image is one; without `split` the cases are divided
+    as on the left, without `val` in it as on the right.
 
     Args:
         data_dir: The folder, or the CSV file.
@@ -54,7 +61,7 @@ def read_image_folder(data_dir, *, channels=3, num_classes=1):
 
     Raises:
         ValueError: If folders, images or masks are missing, names are
-            ambiguous, a case is in two parts or a part is empty. It names
+            ambiguous, a case is in two splits or a split is empty. It names
             the path and what to do.
     """
     root = Path(data_dir).expanduser()
@@ -63,27 +70,57 @@ def read_image_folder(data_dir, *, channels=3, num_classes=1):
         _load_pair, channels=channels, num_classes=num_classes
     )
     splits = read(root, load)
-    _check_parts(root, splits)
+    _check_splits(root, splits)
     return splits
 
 
 def _read_folder(root, load):
-    list_folder(root, LAYOUT)
-    parts = [part for part in PARTS if (root / part).is_dir()]
-    if not parts:
+    folders = _find_splits(root)
+    if not folders:
         return Splits(*split_by_case(_read_pairs(root, load), SHARES))
-    if not {"train", "test"} <= set(parts):
+    if not {"train", "test"} <= folders.keys():
         raise ValueError(
-            f"{root} has the parts {parts}. It needs train/ and test/, or "
-            "none of them: images/ and masks/ alone are cut into parts."
+            f"{root} has the splits {list(folders)}. It needs train/ and "
+            "test/, or none of them: images/ and masks/ alone are divided "
+            "into splits."
         )
     if (root / "images").exists():
         raise ValueError(
-            f"{root} has images/ as well as {parts}. Move it into one of "
-            "them, or out of the folder."
+            f"{root} has images/ as well as {list(folders)}. Move it into "
+            "one of them, or out of the folder."
         )
-    found = {part: _read_pairs(root / part, load, f"{part}-") for part in parts}
-    return _with_validation(found)
+    return _with_validation(
+        {
+            split: _read_pairs(folder, load, f"{split}-")
+            for split, folder in folders.items()
+        }
+    )
+
+
+def _find_splits(root):
+    """The folders of the splits, by split."""
+    found, others = {}, []
+    for path in list_folder(root, LAYOUT):
+        split = NAMES.get(path.name.lower())
+        holds = [(path / kind).is_dir() for kind in ("images", "masks")]
+        if split is None and all(holds):
+            others.append(path.name)
+        elif path.name in SPLITS and path.is_dir() or split and any(holds):
+            found.setdefault(split, []).append(path)
+    for split, folders in found.items():
+        if len(folders) > 1:
+            raise ValueError(
+                f"{root} has {shorten([path.name for path in folders])}, "
+                f"which all mean `{split}`. Move all but one out of the "
+                "folder, or their images into one."
+            )
+    if found and others:
+        raise ValueError(
+            f"{root} has {shorten(others)} with images/ and masks/ beside "
+            f"{sorted(found)}: no name of a split. Rename it to one of "
+            f"{', '.join(NAMES)}, or move it out of the folder."
+        )
+    return {split: found[split][0] for split in SPLITS if split in found}
 
 
 def _read_csv(path, load):
@@ -92,16 +129,16 @@ def _read_csv(path, load):
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} can't be read as CSV: {error}.") from error
-    samples, parts = [], {}
+    samples, splits = [], {}
     for line, row in enumerate(rows, 2):
-        sample, part = _read_row(path, line, row, load)
+        sample, split = _read_row(path, line, row, load)
         samples.append(sample)
-        parts.setdefault(part, []).append(sample)
+        splits.setdefault(split, []).append(sample)
     _check_unique(path, samples)
-    if None not in parts:
-        _check_cases(path, parts)
-        return _with_validation(parts)
-    if len(parts) > 1:
+    if None not in splits:
+        _check_cases(path, splits)
+        return _with_validation(splits)
+    if len(splits) > 1:
         raise ValueError(
             f"{path} gives `split` on some lines and not on others. Give it "
             "on all, or on none."
@@ -110,29 +147,31 @@ def _read_csv(path, load):
 
 
 def _read_row(path, line, row, load):
-    """The sample of a CSV's line, and its part if that is given."""
+    """The sample of a CSV's line, and its split or None."""
     if not (row.get("image") and row.get("mask")):
         raise ValueError(
             f"{path}, line {line}, names no image and mask. The first line "
             "should be `image,mask`, with `case` and `split` after them where "
             "they are known."
         )
-    part = row.get("split") or None
-    if part not in (None, *PARTS):
+    split = row.get("split") or None
+    if split and split.lower() not in NAMES:
         raise ValueError(
-            f"{path}, line {line}: `split` must be one of {PARTS}. "
-            f"Received: {part!r}"
+            f"{path}, line {line}: `split` must be one of {SPLITS}. "
+            f"Received: {split!r}"
         )
     name = row["image"]
     files = path.parent / name, path.parent / row["mask"]
     pair = functools.partial(load, *files)
-    return Sample(name, row.get("case") or name, pair, files), part
+    sample = Sample(name, row.get("case") or name, pair, files)
+    return sample, split and NAMES[split.lower()]
 
 
-def _with_validation(parts):
-    if "val" not in parts:
-        parts["train"], parts["val"] = cut_validation(parts.get("train", ()))
-    return Splits(*(tuple(parts.get(part, ())) for part in PARTS))
+def _with_validation(splits):
+    if "val" not in splits:
+        train = splits.get("train", ())
+        splits["train"], splits["val"] = hold_out_validation(train)
+    return Splits(*(tuple(splits.get(split, ())) for split in SPLITS))
 
 
 def _read_pairs(folder, load, prefix=""):
@@ -193,23 +232,23 @@ def _check_unique(path, samples):
         raise ValueError(f"{path} names images twice: {shorten(twice)}.")
 
 
-def _check_cases(path, parts):
-    cases = [{sample.case for sample in part} for part in parts.values()]
+def _check_cases(path, splits):
+    cases = [{sample.case for sample in split} for split in splits.values()]
     everyone = set().union(*cases)
     if torn := sorted(c for c in everyone if sum(c in s for s in cases) > 1):
         raise ValueError(
-            f"{path} has cases in two parts: {shorten(torn)}. All images of a "
-            "case belong to one part."
+            f"{path} has cases in two splits: {shorten(torn)}. All images of "
+            "a case belong to one split."
         )
 
 
-def _check_parts(root, splits):
-    sizes = {part: len(getattr(splits, part)) for part in PARTS}
-    for part, size in sizes.items():
+def _check_splits(root, splits):
+    sizes = {split: len(getattr(splits, split)) for split in SPLITS}
+    for split, size in sizes.items():
         if not size:
             raise ValueError(
-                f"{root}: no image falls to `{part}` when its "
-                f"{sum(sizes.values())} images are cut into parts by name. "
-                "Add images, or cut them yourself into train/, val/ and "
-                "test/."
+                f"{root}: no image falls to `{split}` when its "
+                f"{sum(sizes.values())} images are divided into splits by "
+                "name. Add images, or divide them yourself into train/, val/ "
+                "and test/."
             )

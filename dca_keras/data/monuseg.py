@@ -14,7 +14,7 @@ from dca_keras.data.archive import (
 )
 from dca_keras.data.decoding import read_image
 from dca_keras.data.registry import register_dataset
-from dca_keras.data.samples import Sample, Splits, cut_validation
+from dca_keras.data.samples import Sample, Splits, hold_out_validation
 
 TRAIN = (
     *("18-5592-01Z-00-DX1", "21-5784-01Z-00-DX1", "21-5786-01Z-00-DX1"),
@@ -106,7 +106,7 @@ def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
         )
         for place, slides in ((train_files, TRAIN), (test_files, TEST))
     )
-    return Splits(*cut_validation(train), test)
+    return Splits(*hold_out_validation(train), test)
 
 
 def _take_pairs(root, images, masks, mask_suffix, slides, partial):

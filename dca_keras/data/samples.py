@@ -98,7 +98,7 @@ def split_by_case(samples, shares):
     return tuple(map(tuple, parts))
 
 
-def cut_validation(samples):
+def hold_out_validation(samples):
     """Divide a training part by case: about 85 % stay, 15 % validate."""
     return split_by_case(samples, (1 - VALIDATION_SHARE, VALIDATION_SHARE))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dca_keras.data.archive import find_folder, shorten, take_files
 from dca_keras.data.registry import register_dataset
-from dca_keras.data.samples import Sample, Splits, cut_validation
+from dca_keras.data.samples import Sample, Splits, hold_out_validation
 from dca_keras.data.volumes import read_volume, volume_header
 
 VOLUMES = (*range(1, 11), *range(21, 41))
@@ -85,7 +85,7 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
     root = find_folder(data_dir, holds, LAYOUT, need=any)
     read = _read_raw if (root / "img").is_dir() else _read_transunet
     train, test = read(root, channels, partial)
-    return Splits(*cut_validation(train), tuple(test))
+    return Splits(*hold_out_validation(train), tuple(test))
 
 
 def _read_raw(root, channels, partial):

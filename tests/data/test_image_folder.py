@@ -25,12 +25,12 @@ def write_folder(folder, count=40):
     return folder
 
 
-def parts(splits):
+def splits_of(splits):
     return splits.train, splits.val, splits.test
 
 
 def names(splits):
-    return [{sample.name for sample in part} for part in parts(splits)]
+    return [{sample.name for sample in split} for split in splits_of(splits)]
 
 
 def test_reads_pairs(tmp_path):
@@ -39,9 +39,9 @@ def test_reads_pairs(tmp_path):
     (folder / "images" / "notes.txt").write_text("not an image")
     (folder / "masks" / "Thumbs.db").write_bytes(b"")
     splits = read_dataset("image_folder", str(folder), channels=1)
-    assert sum(map(len, parts(splits))) == 40
-    for part in parts(splits):
-        check_samples(part)
+    assert sum(map(len, splits_of(splits))) == 40
+    for split in splits_of(splits):
+        check_samples(split)
     image, mask = splits.train[0].load()
     assert image.shape == (8, 6, 1) and image.dtype == "float32"
     assert mask.dtype == "int32"
@@ -54,11 +54,11 @@ def test_extensions_may_differ(tmp_path):
     Image.open(mask).save(mask.with_suffix(".TIF"), format="TIFF")
     mask.unlink()
     splits = read_dataset("image_folder", folder)
-    for part in parts(splits):
-        check_samples(part)
+    for split in splits_of(splits):
+        check_samples(split)
 
 
-def test_parts_do_not_depend_on_other_files(tmp_path):
+def test_splits_do_not_depend_on_other_files(tmp_path):
     folder = write_folder(tmp_path)
     before = names(read_dataset("image_folder", folder, seed=1))
     for number in range(0, 40, 3):
@@ -71,18 +71,52 @@ def test_parts_do_not_depend_on_other_files(tmp_path):
 
 
 @pytest.mark.parametrize("with_val", [False, True])
-def test_reads_parts_given_as_folders(tmp_path, with_val):
+def test_reads_splits_given_as_folders(tmp_path, with_val):
     given = ["train", "test"] + ["val"] * with_val
-    for part in given:
-        write_folder(tmp_path / part, 20)
+    for split in given:
+        write_folder(tmp_path / split, 20)
     splits = read_dataset("image_folder", tmp_path)
     assert len(splits.test) == 20
     assert len(splits.train) + len(splits.val) == 20 * (1 + with_val)
-    assert all(part for part in parts(splits))
-    everyone = [sample.name for part in parts(splits) for sample in part]
+    assert all(split for split in splits_of(splits))
+    everyone = [sample.name for split in splits_of(splits) for sample in split]
     assert len(set(everyone)) == len(everyone)
-    cases = [{sample.case for sample in part} for part in parts(splits)]
+    cases = [{sample.case for sample in split} for split in splits_of(splits)]
     assert with_val or not cases[0] & cases[1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("training", "valid", "testing"),
+        ("Train", "Dev", "Test"),
+        ("train", "validation", "test"),
+    ],
+)
+def test_splits_have_other_names_too(tmp_path, given):
+    for folder, count in zip(given, (5, 6, 7), strict=True):
+        write_folder(tmp_path / folder, count)
+    (tmp_path / "notes" / "images").mkdir(parents=True)
+    splits = read_dataset("image_folder", tmp_path)
+    assert [len(split) for split in splits_of(splits)] == [5, 6, 7]
+    assert splits.val[0].name == "val-case00"
+
+
+def test_a_folder_of_notes_is_no_split(tmp_path):
+    write_folder(tmp_path)
+    (tmp_path / "dev").mkdir()
+    splits = read_dataset("image_folder", tmp_path)
+    assert sum(map(len, splits_of(splits))) == 40
+
+
+def another_split(folder):
+    for split in ("train", "test", "holdout"):
+        write_folder(folder / split, 3)
+
+
+def one_split_twice(folder):
+    for split in ("train", "val", "validation", "test"):
+        write_folder(folder / split, 3)
 
 
 def both_layouts(folder):
@@ -158,7 +192,9 @@ WRONG_FOLDERS = [
     (image_alone, "has 1 images without mask: case07. An image"),
     (masks_alone, "12 masks without image: case00, .*case09, ….* one name"),
     (two_of_one_name, "images/case07.jpg and case07.png have one name"),
-    (without_test, r"has the parts \['train'\]. It needs train/ and test/"),
+    (another_split, "has holdout with images/ and masks/ beside .*Rename it"),
+    (one_split_twice, "has val, validation, which all mean `val`. Move all b"),
+    (without_test, r"has the splits \['train'\]. It needs train/ and test/"),
     (both_layouts, r"has images/ as well as \['train', 'test'\]"),
     (too_few, "no image falls to `.*` when its 2 images .* Add images"),
 ]
@@ -198,31 +234,38 @@ def test_reads_a_csv_of_pairs(tmp_path):
     write_folder(tmp_path)
     path = write_csv(tmp_path, "image,mask", *lines(40))
     splits = read_dataset("image_folder", path, channels=1)
-    everyone = [sample for part in parts(splits) for sample in part]
+    everyone = [sample for split in splits_of(splits) for sample in split]
     assert len(everyone) == len({s.case for s in everyone}) == 40
     check_samples(everyone)
     path = write_csv(tmp_path, "image,mask,case", *lines(40, "case"))
     splits = read_dataset("image_folder", path)
-    cases = [{sample.case for sample in part} for part in parts(splits)]
+    cases = [{sample.case for sample in split} for split in splits_of(splits)]
     assert sum(map(len, cases)) == len(set.union(*cases)) == 14
     header = "image, mask, case, split"
     path = write_csv(tmp_path, header, *lines(40, "case", "split"))
     splits = read_dataset("image_folder", path)
     assert len(splits.test) == 12
-    cases = [{sample.case for sample in part} for part in parts(splits)]
+    cases = [{sample.case for sample in split} for split in splits_of(splits)]
     assert sum(map(len, cases)) == len(set.union(*cases)) == 14
+
+
+def test_splits_of_a_csv_have_other_names_too(tmp_path):
+    rows = ["a,b,Training", "c,d,validation", "e,f,testing", "g,h,dev"]
+    path = write_csv(tmp_path, "image,mask,split", *rows)
+    splits = read_dataset("image_folder", path)
+    assert names(splits) == [{"a"}, {"c", "g"}, {"e"}]
 
 
 WRONG_CSVS = [
     ("picture,mask", lines(9), "line 2, names no image and mask"),
     ("image,mask", [*lines(9), "images/a.png"], "line 11, names no image"),
     ("image,mask", lines(9) * 2, "names images twice: images/case00.png, "),
-    ("image,mask,split", ["a,b,dev"], "line 2: `split` must be .* 'dev'"),
+    ("image,mask,split", ["a,b,x"], "line 2: `split` must be .* 'x'"),
     ("image,mask,split", ["a,b,train", "c,d,"], "on some lines and not on"),
     (
         "image,mask,case,split",
         ["a,b,patient 1,train", "c,d,patient 1,test"],
-        "cases in two parts: patient 1. All images",
+        "cases in two splits: patient 1. All images",
     ),
     ("image,mask,split", ["a,b,train", "c,d,val"], "no image falls to `test`"),
     ("image,mask", [], "no image falls to `train`"),
@@ -242,7 +285,7 @@ def test_names_a_missing_file_of_a_csv(tmp_path):
     write_folder(tmp_path)
     path = write_csv(tmp_path, "image,mask", *lines(41))
     splits = read_dataset("image_folder", path)
-    everyone = [sample for part in parts(splits) for sample in part]
+    everyone = [sample for split in splits_of(splits) for sample in split]
     with pytest.raises(ValueError, match="images/case40.png.*No such file"):
         check_samples(everyone)
 
@@ -256,8 +299,8 @@ def test_pairs_compressed_nifti_by_name(tmp_path):
             archives.save_nifti(tmp_path / kind / name, frame)
     splits = read_dataset("image_folder", tmp_path)
     assert splits.train[0].name.startswith("scan.")
-    for part in parts(splits):
-        check_samples(part)
+    for split in splits_of(splits):
+        check_samples(split)
 
 
 def test_names_a_file_given_for_a_folder(tmp_path):
@@ -272,8 +315,8 @@ def test_names_pairs_of_two_sizes(tmp_path):
     Image.fromarray(MASK[:4]).save(folder / "masks" / "case07.png")
     splits = read_dataset("image_folder", folder)
     with pytest.raises(ValueError) as caught:
-        for part in parts(splits):
-            check_samples(part)
+        for split in splits_of(splits):
+            check_samples(split)
     for words in (
         "images/case07.png",
         "masks/case07.png",
@@ -288,10 +331,10 @@ def test_names_pairs_of_two_sizes(tmp_path):
 )
 def test_reads_real_microscopy():
     splits = read_dataset("image_folder", SHARED / "dsb2018")
-    assert sum(map(len, parts(splits))) == 300
-    cases = [{sample.case for sample in part} for part in parts(splits)]
+    assert sum(map(len, splits_of(splits))) == 300
+    cases = [{sample.case for sample in split} for split in splits_of(splits)]
     assert len(set.union(*cases)) == sum(map(len, cases)) == 300
-    assert [len(part) for part in parts(splits)] == [211, 50, 39]
+    assert [len(split) for split in splits_of(splits)] == [211, 50, 39]
     sizes = set()
     for sample in splits.val + splits.test:
         image, mask = sample.load()
