@@ -1,19 +1,76 @@
-"""Runs cells of the paper's table and writes the tables of zoo/README.md.
+"""Trains cells of the paper's table and writes the tables of zoo/README.md.
 
     python scripts/reproduce.py --data monuseg --data-dir MoNuSeg
 
-trains all models by the paper's recipe, with three seeds; the same command goes
-on after a stop. Without `--data` it only writes the tables.
+trains all models by the paper's recipe, with three seeds; the same command
+resumes after a stop. Without `--data` it only writes the tables.
 """
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dca_keras._files import replace_file
 from dca_keras.cli._options import err, integers, sides
+from dca_keras.recipe import make_recipe
+from dca_keras.run import Run
+from dca_keras.zoo import list_models
+from zoo_tables import is_full, write_tables
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
+# What happens to the skips, as the fields of a recipe.
+VARIANTS = {
+    "plain": {"dca": False},
+    "dca_control": {"channel_attention": False, "spatial_attention": False},
+    "dca_channel": {"spatial_attention": False},
+    "dca_spatial": {"channel_attention": False},
+    "dca": {},
+}
+
+
+def reproduce(
+    data, models, variants, seeds, *, runs, results, console=None, **overrides
+):
+    """Train every model in every variant with every seed.
+
+    Finished runs are kept, and a training that was stopped is resumed.
+
+    Args:
+        data: Name of a data set.
+        models: Names of architectures.
+        variants: Names in `VARIANTS`.
+        seeds: Integers.
+        runs: The folder for the runs.
+        results: The folder that gets each run's `metrics.json`, named after
+            the run.
+        console: The `rich` console for the progress.
+        **overrides: Other fields of `Recipe`; the paper's otherwise.
+
+    Raises:
+        ValueError: If a name is unknown, or a value or the data set is
+            wrong; all are checked before the first training.
+    """
+    from dca_keras.training import train
+
+    if unknown := [name for name in variants if name not in VARIANTS]:
+        raise ValueError(
+            f"`variants` must be of {', '.join(VARIANTS)}. "
+            f"Received: {', '.join(unknown)}"
+        )
+    recipes = [
+        make_recipe(model, data, seed=seed, **(overrides | VARIANTS[variant]))
+        for seed in seeds
+        for model in models
+        for variant in variants
+    ]
+    for recipe in recipes:
+        run = Run(Path(runs) / _result_name(recipe))
+        train(recipe, run.folder, resume=True, console=console)
+        copy = Path(results) / f"{run.folder.name}.json"
+        with replace_file(copy) as temporary:
+            shutil.copyfile(run.path("metrics"), temporary)
 
 
 def main(
@@ -30,9 +87,6 @@ def main(
     learning_rate: float | None = None,
     dtype: str | None = None,
 ):
-    from dca_keras.reproduction import VARIANTS, reproduce, write_tables
-    from dca_keras.zoo import list_models
-
     if data:
         reproduce(
             data,
@@ -51,6 +105,15 @@ def main(
             dtype=dtype,
         )
     write_tables(ZOO)
+
+
+def _result_name(recipe):
+    """Such as `unet-dca-monuseg-seed0`, by the folder where it has a name."""
+    data = recipe.data
+    if data == "image_folder":
+        data = Path(recipe.data_dir).name
+    reduced = "" if is_full(recipe.to_dict()) else "-reduced"
+    return f"{recipe.model}-{recipe.variant}-{data}{reduced}-seed{recipe.seed}"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ FLOORS = {
     "evaluation": 8,
     "export": 8,
     "training": 9,
-    "reproduction": 10,
     "cli": 11,
 }
 MAY_USE_TENSORFLOW = {"data", "export", "training"}

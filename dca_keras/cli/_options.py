@@ -102,8 +102,8 @@ def print_error(error):
 def print_scores(scores):
     """Prints what `evaluate_run` returned, in a line."""
     print_line(
-        f"{scores['part']}: Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f} "
-        f"(means over {scores['images']} images)"
+        f"{scores['split']}: Dice {scores['dice']:.4f}, "
+        f"IoU {scores['iou']:.4f} (means over {scores['images']} images)"
     )
     if scores["protocol"] == "paper":
         print_line("  The epoch was chosen by these very images: too high.")

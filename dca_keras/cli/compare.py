@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from dca_keras.cli._options import optional, out, print_line
+from dca_keras.cli._options import optional, out, print_line, print_warning
 
 
 def compare(
@@ -14,23 +14,24 @@ def compare(
         list[Path],
         typer.Argument(help="Folders of evaluated runs.", metavar="RUN RUN…"),
     ],
-    part: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     output: optional(
         Path, "Folder to write comparison.json, .csv and .png to."
     ) = None,
 ):
-    """Put the scores of runs side by side, and their differences.
+    """Print the scores of runs side by side, and their differences.
 
-    The runs must have been scored on the same images. Seeds of one recipe
-    are taken together. Differences are to the first run, image by image,
-    with 95 % intervals; where 0 lies outside of one, the choice of the images
-    alone does not explain the difference.
+    The runs must have been scored on the same images. Runs that differ in
+    nothing but the seed form a group; differences are to the first group.
+    The 95 % intervals cover the choice of cases and of seeds: a difference
+    whose interval contains 0 is not shown by these runs. With one run a group
+    the intervals cover the cases only. Train five seeds or more.
     """
     from dca_keras.evaluation import compare as compare_runs
 
-    comparison = compare_runs(runs, part, output)
+    comparison = compare_runs(runs, split, output)
     print_line(
-        f"{comparison['data']}, {part}: {comparison['images']} images of "
+        f"{comparison['data']}, {split}: {comparison['images']} images of "
         f"{comparison['cases']} cases; distances in "
         f"{comparison['distance_unit']}"
     )
@@ -39,6 +40,8 @@ def compare(
         if len(group["runs"]) > 1:
             dice = ", ".join(f"{run['dice']:.4f}" for run in group["runs"])
             print_line(f"  Dice of each run of {group['name']}: {dice}")
+    for warning in comparison["warnings"]:
+        print_warning(warning)
     if output is not None:
         for name in ("comparison.json", "comparison.csv", "comparison.png"):
             if (output / name).exists():
@@ -47,8 +50,7 @@ def compare(
 
 def _tabulate(groups):
     """A table with a line for every score of every group."""
-    from dca_keras.evaluation._scores import DISTANCES
-    from dca_keras.evaluation._wording import HEADINGS
+    from dca_keras.evaluation import DISTANCES, HEADINGS
 
     table = Table("", "model", box=None, padding=(0, 1, 0, 0))
     for heading in ("runs", "mean", "95 % interval", "minus 1st"):

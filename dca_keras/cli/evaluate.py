@@ -21,16 +21,16 @@ def evaluate(
         Path | None,
         typer.Argument(help="A folder that `train` made.", metavar="[RUN]"),
     ] = None,
-    part: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     data_dir: DataDir = None,
     saved_model: optional(
         Path, "Instead of a run: a SavedModel that `export` wrote."
     ) = None,
-    data: optional(str, "Of a SavedModel: the dataset, such as glas.") = None,
+    data: optional(str, "Of a SavedModel: the data set, such as glas.") = None,
     image_size: ImageSize = None,
     output: optional(Path, "Of a SavedModel: the folder to write to.") = None,
 ):
-    """Score a trained model on a part of a dataset.
+    """Score a trained model on a split of a data set.
 
     Writes metrics.json, metrics.csv, report.html and predictions.png beside
     the model, or into OUTPUT.
@@ -51,19 +51,20 @@ def evaluate(
             )
         from dca_keras.evaluation import evaluate_run
 
-        scores = evaluate_run(run, part, data_dir, console=err)
+        scores = evaluate_run(run, split, data_dir, console=err)
     else:
         if data is None or output is None:
             raise ValueError("`--saved-model` needs `--data` and `--output`.")
         scores = _evaluate_saved_model(
-            saved_model, output, data, data_dir, part, sides(image_size)
+            saved_model, output, data, data_dir, split, sides(image_size)
         )
+    from dca_keras.run import Run
+
     print_scores(scores)
-    suffix = "" if part == "test" else f"_{part}"
-    print_line(f"  {(output or run) / f'report{suffix}.html'}")
+    print_line(f"  {Run(output or run).path('report', split)}")
 
 
-def _evaluate_saved_model(path, output, data, data_dir, part, image_size):
+def _evaluate_saved_model(path, output, data, data_dir, split, image_size):
     from dca_keras.evaluation import evaluate_dataset
     from dca_keras.export import load_saved_model
 
@@ -76,7 +77,7 @@ def _evaluate_saved_model(path, output, data, data_dir, part, image_size):
         output,
         data=data,
         data_dir=data_dir,
-        part=part,
+        split=split,
         image_size=image_size,
         num_classes=model.output_shape[-1],
         facts={"model": model.card["name"], "training": model.card["training"]},

@@ -1,4 +1,4 @@
-"""Scores of trained models on held-out images, and the files that tell them."""
+"""Scores of trained models on held-out images, and reports of them."""
 
 from dca_keras.evaluation._comparison import compare
 from dca_keras.evaluation._intervals import mean_intervals
@@ -7,13 +7,19 @@ from dca_keras.evaluation._runs import (
     evaluate_on,
     evaluate_run,
 )
+from dca_keras.evaluation._scores import DISTANCES
 from dca_keras.evaluation._scoring import evaluate_model
+from dca_keras.evaluation._table import score_table
+from dca_keras.evaluation._wording import HEADINGS
 
 __all__ = [
+    "DISTANCES",
+    "HEADINGS",
     "compare",
     "evaluate_dataset",
     "evaluate_model",
     "evaluate_on",
     "evaluate_run",
     "mean_intervals",
+    "score_table",
 ]

@@ -72,7 +72,7 @@ def draw_history(history):
                 **styles[label],
             )
         if "val_dice" in history:  # The model is that of this epoch.
-            best = history["epoch"][np.argmax(history["val_dice"])]
+            best = history["epoch"][int(np.argmax(history["val_dice"]))]
             axis.axvline(best, color=_DOT, linestyle=":", label="best epoch")
         axis.set(xlabel="epoch", title={"loss": "loss", "dice": "Dice"}[title])
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

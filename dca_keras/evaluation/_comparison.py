@@ -1,53 +1,61 @@
 """Runs side by side, and by how much they differ on the same images."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from dca_keras._files import replace_file, write_json, write_text
 from dca_keras.evaluation._charts import draw_differences
 from dca_keras.evaluation._intervals import (
-    BOOTSTRAP,
-    mean_intervals,
+    NESTED_BOOTSTRAP,
+    nested_intervals,
     plain,
     plain_pair,
 )
-from dca_keras.evaluation._scores import SCORES, mean_defined
-from dca_keras.evaluation._wording import count, name_model
+from dca_keras.evaluation._scores import DISTANCES, SCORES, mean_defined
+from dca_keras.evaluation._table import foreground, score_table
+from dca_keras.evaluation._wording import count, name_model, warn_of_few
+from dca_keras.run import Run
 
 # What two trainings of one recipe may differ in.
 _INCIDENTAL = ("seed", "data_dir", "cache")
-_SHARED = ("part", "class_names", "distance_unit")
+_SHARED = ("split", "class_names", "distance_unit")
 _SHOWN_NAMES = 5
 
 
-def compare(runs, part="test", output=None):
-    """Compares runs that were scored on the same images.
+def compare(runs, split="test", output=None):
+    """Compare runs that were scored on the same images.
 
-    Runs whose recipes differ in nothing but the seed form a group: a case's
-    score is then the mean over the group's runs. Every group is compared with
-    the first, case by case, and the interval of the mean difference comes
-    from the bootstrap, see `dca_keras.evaluation.mean_intervals`. If it
-    excludes 0, the choice of these cases alone does not explain the
-    difference. What another seed would change it can't tell: for that look
-    at the scores of the single runs.
+    Runs whose recipes differ in nothing but the seed form a group. A group's
+    score is the mean over its runs and the cases; every group is compared
+    with the first. The 95 % intervals cover the choice of the cases and of
+    the seeds together: both are drawn again in a bootstrap, see
+    `nested_intervals`. An interval of a difference that contains 0 means
+    that these runs do not show which group is better. One that excludes 0
+    makes chance an unlikely explanation, for these recipes and this kind of
+    images; the more groups are compared, the more often one excludes 0 by
+    chance.
 
-    Scores are those of the foreground, by case; see
-    `dca_keras.evaluation.evaluate_model`. Where every image is a case of its
-    own they are the images' scores.
+    With one run a group its interval covers the choice of the cases only:
+    another seed may well score outside of it. `warnings` says so, and names
+    fewer than five runs a group and fewer than 50 cases.
+
+    Scores are those of the foreground, by case; see `evaluate_model`. Where
+    every image is a case of its own they are the images' scores.
 
     Args:
         runs: Folders of runs, or `metrics.json` files; at least two.
-        part: Which part's scores to compare: `"train"`, `"val"` or `"test"`.
+        split: Which split's scores to compare: `"train"`, `"val"` or
+            `"test"`.
         output: The folder to write `comparison.json`, `comparison.csv` and
-            `comparison.png` to; `None` writes nothing.
+            `comparison.png` to; None writes nothing.
 
     Returns:
-        A dictionary that JSON can hold: `data`, `part`, `images`, `cases`,
-        `distance_unit`, `bootstrap`, and `groups`. Of a group it holds
+        A dictionary that JSON can hold: `data`, `split`, `images`, `cases`,
+        `distance_unit`, `bootstrap`, `warnings` (sentences), and `groups`.
+        A group holds
 
         - `name`, and `runs`: the `folder`, `seed` and mean `dice` of each,
         - `scores`: of each score its `mean` and `interval`, and `runs_sd`,
@@ -60,7 +68,7 @@ def compare(runs, part="test", output=None):
         ValueError: If there are fewer than two runs, a run has no scores, or
             they are not of the same images.
     """
-    paths = [_find_result(Path(run), part) for run in runs]
+    paths = [_find_result(Path(run), split) for run in runs]
     if len(set(paths)) < 2 or len(set(paths)) < len(paths):
         raise ValueError(
             "`runs` must be two or more that differ. Received: "
@@ -69,43 +77,54 @@ def compare(runs, part="test", output=None):
     results = {path: _read_result(path) for path in paths}
     _check_same_images(results)
     groups = _group(results)
-    tables = [_average(members.values()) for members in groups]
+    scores = [
+        np.stack([_case_scores(result) for result in members.values()])
+        for members in groups
+    ]
     first = results[paths[0]]
+    described = [
+        {
+            "name": name,
+            "runs": [
+                {
+                    "folder": path.parent.name,
+                    "seed": result.get("seed"),
+                    "dice": plain(dice),
+                }
+                for (path, result), dice in zip(
+                    members.items(), mean_defined(runs[..., 0], 1), strict=True
+                )
+            ],
+            "scores": _describe(runs),
+        }
+        for name, members, runs in zip(
+            _name_groups(groups), groups, scores, strict=True
+        )
+    ]
+    for group, runs in zip(described[1:], scores[1:], strict=True):
+        group["differences"] = _subtract(runs, scores[0])
+    shown = ("data", "split", "images", "cases", "distance_unit")
     comparison = {
-        **{key: first[key] for key in ("data", "part", "images", "cases")},
-        "distance_unit": first["distance_unit"],
-        "bootstrap": BOOTSTRAP,
-        "groups": [
-            {
-                "name": name,
-                "runs": [
-                    {
-                        "folder": path.parent.name,
-                        "seed": result.get("seed"),
-                        "dice": float(np.mean(_case_table(result)[:, 0])),
-                    }
-                    for path, result in members.items()
-                ],
-                "scores": _describe(table, members.values()),
-            }
-            for name, members, table in zip(
-                _name_groups(groups), groups, tables, strict=True
-            )
-        ],
+        **{key: first[key] for key in shown},
+        "bootstrap": NESTED_BOOTSTRAP,
+        "warnings": warn_of_few(
+            first["cases"], {g["name"]: len(g["runs"]) for g in described}
+        ),
+        "groups": described,
     }
-    for group, table in zip(comparison["groups"][1:], tables[1:], strict=True):
-        group["differences"] = _subtract(table, tables[0])
     if output is not None:
         _write(Path(output), comparison)
     return comparison
 
 
-def _find_result(run, part):
-    suffix = "" if part == "test" else f"_{part}"
-    path = run if run.suffix == ".json" else run / f"metrics{suffix}.json"
+def _find_result(run, split):
+    if run.suffix == ".json":
+        path = run
+    else:
+        path = Run(run).path("metrics", split)
     if not path.is_file():
         raise ValueError(
-            f"{path} is missing. `dca-keras evaluate {run} --part {part}` "
+            f"{path} is missing. `dca-keras evaluate {run} --split {split}` "
             "writes it."
         )
     return path
@@ -114,28 +133,23 @@ def _find_result(run, part):
 def _read_result(path):
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        _case_table(result)
+        if "part" in result:  # The word of earlier versions.
+            result["split"] = result.pop("part")
+        _case_scores(result)
         for key in ("data", "images", "cases", *_SHARED):
             result[key]
         return result | {"names": {_name(row) for row in result["per_image"]}}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} does not hold the scores of every case: {error!r}. "
-            "`dca-keras evaluate` writes it anew."
+            "`dca-keras evaluate` writes it again."
         ) from error
 
 
-def _case_table(result):
-    """Every case's scores of the foreground, (cases, 6); NaN is undefined."""
-    rows = []
-    for case in result["per_case"]:
-        classes = [
-            [scores[name] for name in SCORES]
-            for index, scores in case["per_class"].items()
-            if index != "0"
-        ]
-        rows.append(mean_defined(np.array(classes, "float64"), axis=0))
-    return np.stack(rows)
+def _case_scores(result):
+    """The foreground's scores of every case, by their names, (cases, 6)."""
+    table = score_table(result, over="cases")
+    return foreground(table)[np.argsort(table["case"].unique())]
 
 
 def _check_same_images(results):
@@ -191,18 +205,11 @@ def _name_groups(groups):
     ]
 
 
-def _average(members):
-    """The scores (cases, 6) of the runs of a group, cases by their name."""
-    tables = []
-    for result in members:
-        names = [row["case"] for row in result["per_case"]]
-        tables.append(_case_table(result)[np.argsort(names)])
-    return mean_defined(np.stack(tables), axis=0)
-
-
-def _describe(table, members):
-    means, intervals = mean_intervals(table, range(len(table)))
-    own = np.stack([mean_defined(_case_table(run), 0) for run in members])
+def _describe(runs):
+    means, intervals, _ = nested_intervals(runs)
+    ends = [np.inf if name in DISTANCES else 1 for name in SCORES]
+    intervals = np.clip(intervals, 0, np.array(ends)[:, None])
+    own = mean_defined(runs, axis=1)
     spread = (
         own.std(0, ddof=1) if len(own) > 1 else np.full(len(SCORES), np.nan)
     )
@@ -216,14 +223,13 @@ def _describe(table, members):
     }
 
 
-def _subtract(table, first):
-    differences = table - first
-    means, intervals = mean_intervals(differences, range(len(differences)))
+def _subtract(runs, first):
+    means, intervals, pairs = nested_intervals(runs, first)
     return {
         name: {
             "mean": plain(means[place]),
             "interval": plain_pair(intervals[place]),
-            "pairs": int((~np.isnan(differences[:, place])).sum()),
+            "pairs": int(pairs[place]),
         }
         for place, name in enumerate(SCORES)
     }
@@ -231,7 +237,9 @@ def _subtract(table, first):
 
 def _write(output, comparison):
     write_json(output / "comparison.json", comparison)
-    write_text(output / "comparison.csv", _to_csv(comparison))
+    table = pd.DataFrame(_rows(comparison["groups"]))
+    text = table.to_csv(index=False, lineterminator="\n")
+    write_text(output / "comparison.csv", text)
     first, *others = comparison["groups"]
     rows = {
         group["name"]: (
@@ -246,22 +254,23 @@ def _write(output, comparison):
             temporary.write_bytes(draw_differences(rows, title))
 
 
-def _to_csv(comparison):
-    """A line for every score of every group."""
-    file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(
-        ["group", "runs", "score", "mean", "low", "high", "runs_sd"]
-        + ["difference", "difference_low", "difference_high", "pairs"]
-    )
-    for group in comparison["groups"]:
+def _rows(groups):
+    """A line of `comparison.csv` for every score of every group."""
+    for group in groups:
         for name, score in group["scores"].items():
             difference = group.get("differences", {}).get(name, {})
-            rows.writerow(
-                [group["name"], len(group["runs"]), name, score["mean"]]
-                + (score["interval"] or [None] * 2)
-                + [score["runs_sd"], difference.get("mean")]
-                + (difference.get("interval") or [None] * 2)
-                + [difference.get("pairs")]
-            )
-    return file.getvalue()
+            low, high = score["interval"] or (None, None)
+            below, above = difference.get("interval") or (None, None)
+            yield {
+                "group": group["name"],
+                "runs": len(group["runs"]),
+                "score": name,
+                "mean": score["mean"],
+                "low": low,
+                "high": high,
+                "runs_sd": score["runs_sd"],
+                "difference": difference.get("mean"),
+                "difference_low": below,
+                "difference_high": above,
+                "pairs": difference.get("pairs"),
+            }

@@ -55,10 +55,10 @@ def _describe(result):
     if result["cases"] != result["images"]:
         number += f" of {count(result['cases'], 'case')}"
     text = (
-        f"Scored on {number}, the {result['part']} part of "
+        f"Scored on {number}, the {result['split']} split of "
         f"{name_data(result)}, resized to {height}×{width} pixels."
     )
-    if result.get("protocol") == "held_out" and result["part"] == "test":
+    if result.get("protocol") == "held_out" and result["split"] == "test":
         text += (
             " The model has not seen them: neither its weights nor the epoch "
             "were chosen by them."

@@ -20,6 +20,7 @@ from dca_keras.plotting import (
     save_predictions,
 )
 from dca_keras.prediction import to_mask
+from dca_keras.run import Run
 
 REPORTED = ("best", "median", "worst")
 
@@ -36,19 +37,18 @@ def write_results(output, result, model, samples, history=None):
         samples: The `Sample`s it was scored on.
         history: The training's curves as columns by name, if there are.
     """
-    part = result["part"]
-    suffix = "" if part == "test" else f"_{part}"
+    split, run = result["split"], Run(output)
     cases = dict(_load_cases(model, samples, result))
-    write_json(output / f"metrics{suffix}.json", result)
-    write_text(output / f"metrics{suffix}.csv", _to_csv(result))
+    write_json(run.path("metrics", split), result)
+    write_text(run.path("metrics_table", split), _to_csv(result))
     save_predictions(
-        output / f"predictions{suffix}.png",
+        run.path("pictures", split),
         list(cases.values()),
-        title=f"{name_model(result)} on {name_data(result)}, {part}: "
+        title=f"{name_model(result)} on {name_data(result)}, {split}: "
         f"mean Dice {result['dice']:.3f}",
     )
     write_report(
-        output / f"report{suffix}.html",
+        run.path("report", split),
         result,
         pictures=[
             (case.label.replace("\n", ": "), _draw_case(case))
@@ -56,7 +56,7 @@ def write_results(output, result, model, samples, history=None):
             if label in REPORTED
         ],
         distribution=draw_distribution(_dice_by_class(result)),
-        curve=draw_history(history) if history else None,
+        curve=draw_history(history) if history is not None else None,
     )
 
 

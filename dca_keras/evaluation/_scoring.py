@@ -7,26 +7,19 @@ from functools import partial
 import numpy as np
 
 from dca_keras.data import resize_image, resize_mask
-from dca_keras.evaluation._intervals import (
-    BOOTSTRAP,
-    mean_intervals,
-    plain,
-    plain_pair,
-    summarize,
-)
 from dca_keras.evaluation._scores import (
     DISTANCES,
     MILLIMETRES,
     PIXELS,
-    SCORES,
     class_indices,
     count_pixels,
     mean_defined,
     overlap_scores,
     score_classes,
-    smoothed_scores,
     surface_distances,
 )
+from dca_keras.evaluation._summary import summarize_tables
+from dca_keras.evaluation._table import make_table
 from dca_keras.prediction import to_mask
 
 
@@ -37,27 +30,27 @@ def evaluate_model(
     image_size,
     batch_size,
     published_batch=None,
+    class_names=None,
     on_done=None,
 ):
-    """Scores a model on samples.
+    """Score a model on samples.
 
     Image and mask are resized to the size the model works at, as published.
-    Distances are those of the original image all the same: a step on the
-    resized grid counts as long as it is there, in millimetres where all
-    samples have a spacing and in original pixels otherwise.
+    Distances are nevertheless those of the original image: in millimetres if
+    all samples have a spacing, and in pixels of the original image otherwise.
 
     `dice` and `iou` are those of `dca_keras.metrics`: means over all images
-    and all classes, the background among them when there are several, with
-    1 added to both sides of the fraction. Under `foreground` and what
-    follows nothing is added; `_scores.py` defines these scores, and
-    what they are where a mask is empty. An image's foreground is the mean
-    over its classes without background, as far as they are defined.
+    and all classes, including the background if there are several, with 1
+    added to numerator and denominator. Nothing is added in `foreground` and
+    the scores after it; where a mask is empty, a score may be undefined. An
+    image's foreground score is the mean over its classes without the
+    background, as far as they are defined.
 
-    A case is the images with one `Sample.case`. Its overlaps are those of
-    all its pixels. If its images are the slices of a volume (their spacing
-    has three values) its distances are measured in three dimensions, across
-    the slices in the samples' order; otherwise they are the means over its
-    images, as far as they are defined.
+    A case is all images with the same `Sample.case`. Its overlap scores are
+    those of all its pixels together. If its images are the slices of a volume
+    (their spacing has three values), its distances are measured in three
+    dimensions, with the slices in the samples' order; otherwise they are the
+    means over its images, as far as they are defined.
 
     Args:
         model: Anything with `predict_on_batch(images)`, which takes float32
@@ -67,117 +60,111 @@ def evaluate_model(
         image_size: `(height, width)` to work at.
         batch_size: Images that are predicted together; no score but
             `published` depends on it.
-        published_batch: Images that `published` pools; `None` is
+        published_batch: Images whose pixels `published` pools; None is
             `batch_size`.
+        class_names: The names of the classes without the background, or None.
         on_done: Called without arguments after each image.
 
     Returns:
-        A dictionary that JSON can hold; what is not defined is None.
+        A dictionary that JSON can hold; a score that is not defined is None.
+        `score_table` makes a pandas table from it.
 
         - `dice` and `iou`, see above, and their `intervals`;
-        - `dice_pooled`: as `dice`, of all pixels of all images as one;
+        - `dice_pooled`: as `dice`, of all pixels of all images together;
         - `published`: the paper's `dsc` and `iou`, which pool the pixels of
           `batch_size` images and are the means over such batches;
         - `images` and `cases`, their numbers; `distance_unit`; `bootstrap`,
-          how the intervals were made;
+          how the intervals were computed; `class_names` by index;
         - `foreground`: of `dice`, `iou`, `precision`, `recall`, `hd95` and
           `assd` the `mean` over the images, its `interval`, in how many
           images it is `defined`, and in how many `undefined` (an image
           counts once for each of its classes);
-        - `with_background`: the same over all of several classes;
+        - `with_background`: the same over all classes, if there are several;
         - `per_class`: the same of each class, by its index;
         - `over_cases`: these three, over cases instead of images;
-        - `per_image`: of every sample, in their order, `name`, `case`,
-          `dice` and `iou` as above, and `per_class`: the six scores and the
-          mask's `true_pixels` and `predicted_pixels` on the resized grid;
-        - `per_case`: of every case its name, `images` and `per_class`.
+        - `per_image`: for every sample, in their order, `name`, `case`,
+          `dice` and `iou` as above, and `per_class`: the six scores, and
+          `true_pixels`, `predicted_pixels` and `true_positives` on the
+          resized grid;
+        - `per_case`: for every case its name, `images` and `per_class`.
 
     Raises:
         ValueError: If there are no samples, or their masks hold classes that
-            the model doesn't know.
+            the model doesn't have.
     """
     if not samples:
         raise ValueError("`samples` is empty. Pass at least one sample.")
     unit = MILLIMETRES if all(s.spacing for s in samples) else PIXELS
-    names = [sample.case for sample in samples]
-    left = Counter(names)
-    slices, volumes = defaultdict(list), {}
-    counts, scores = [], []
-    for sample, truth, prediction, classes, zoom in _predict(
-        model, samples, image_size, batch_size
+    counts, scores, volumes = [], [], {}
+    for sample, row, distances in _score_samples(
+        _predict(model, samples, image_size, batch_size), samples, unit
     ):
+        counts.append(row[0])
+        scores.append(row[1])
+        if distances is not None:
+            volumes[sample.case] = distances
+        if on_done is not None:
+            on_done()
+    counts, scores = np.stack(counts), np.stack(scores)
+    cases = [sample.case for sample in samples]
+    classes = name_classes(counts.shape[1], class_names)
+    images = make_table(
+        np.concatenate([scores, _order(counts)], axis=-1),
+        classes,
+        image=[sample.name for sample in samples],
+        case=cases,
+    )
+    per_case = _score_cases(cases, counts, scores, volumes)
+    over_cases = make_table(
+        np.stack(list(per_case.values())), classes, case=list(per_case)
+    )
+    return {
+        "distance_unit": unit,
+        **summarize_tables(images, over_cases, published_batch or batch_size),
+    }
+
+
+def name_classes(count, class_names=None):
+    """Return what readers call the classes, in the order of all tables.
+
+    Args:
+        count: 1, or the number of classes with the background.
+        class_names: The names without the background; ignored where they are
+            not as many as the classes.
+    """
+    names = list(class_names or ())
+    if count == 1:
+        return names if len(names) == 1 else ["foreground"]
+    names = ["background", *names]
+    if len(set(names)) != count:  # Not the data set's own classes.
+        names = names[:1] + [f"class {index}" for index in range(1, count)]
+    return names
+
+
+def _score_samples(predictions, samples, unit):
+    """Yield each sample, its counts and scores, and its volume's distances.
+
+    The distances are None but for a volume's last slice.
+    """
+    left = Counter(sample.case for sample in samples)
+    slices = defaultdict(list)
+    for sample, truth, prediction, classes, zoom in predictions:
         spacing = sample.spacing if unit == MILLIMETRES else (1, 1)
         step = np.multiply(spacing, (1, *zoom)[-len(spacing) :])
-        counts.append(count_pixels(truth, prediction, classes))
-        scores.append(score_classes(truth, prediction, counts[-1], step[-2:]))
+        counts = count_pixels(truth, prediction, classes)
+        scores = score_classes(truth, prediction, counts, step[-2:])
         left[sample.case] -= 1
+        distances = None
         if len(step) == 3:
             slices[sample.case].append((truth, prediction))
             if not left[sample.case]:
                 pair = map(np.stack, zip(*slices.pop(sample.case), strict=True))
-                volumes[sample.case] = _measure(*pair, classes, step)
-        if on_done is not None:
-            on_done()
-    counts, scores = np.stack(counts), np.stack(scores)
-    cases = _score_cases(names, counts, scores, volumes)
-    return {
-        **_summarize_smoothed(counts, names, published_batch or batch_size),
-        "images": len(samples),
-        "cases": len(cases),
-        "distance_unit": unit,
-        "bootstrap": BOOTSTRAP,
-        **summarize(scores, names),
-        "over_cases": summarize(
-            np.stack([s for s, _ in cases.values()]), list(cases)
-        ),
-        "per_image": [
-            {
-                "name": sample.name,
-                "case": sample.case,
-                "dice": float(dice),
-                "iou": float(iou),
-                "per_class": _by_class(*row),
-            }
-            for sample, (dice, iou), *row in zip(
-                samples, smoothed_scores(counts), scores, counts, strict=True
-            )
-        ],
-        "per_case": [
-            {
-                "case": case,
-                "images": names.count(case),
-                "per_class": _by_class(*row),
-            }
-            for case, row in cases.items()
-        ],
-    }
-
-
-def _summarize_smoothed(counts, names, published_batch):
-    means, ranges = mean_intervals(smoothed_scores(counts), names)
-    batches = [
-        counts[start : start + published_batch].sum(axis=0)
-        for start in range(0, len(counts), published_batch)
-    ]
-    dsc, iou = smoothed_scores(np.stack(batches)).mean(axis=0)
-    return {
-        "dice": float(means[0]),
-        "iou": float(means[1]),
-        "intervals": {
-            "dice": plain_pair(ranges[0]),
-            "iou": plain_pair(ranges[1]),
-        },
-        "dice_pooled": float(smoothed_scores(counts.sum(axis=0))[0]),
-        "published": {
-            "dsc": float(dsc),
-            "iou": float(iou),
-            "batch_size": published_batch,
-        },
-    }
+                distances = _measure(*pair, classes, step)
+        yield sample, (counts, scores), distances
 
 
 def _score_cases(names, counts, scores, volumes):
-    """The scores (classes, 6) and the counts of every case, by its name."""
+    """The scores and counts (classes, columns) of every case, by its name."""
     names = np.array(names)
     cases = {}
     for case in dict.fromkeys(names.tolist()):
@@ -186,9 +173,15 @@ def _score_cases(names, counts, scores, volumes):
         if distances is None:
             distances = mean_defined(scores[there], 0)[:, -len(DISTANCES) :]
         total = counts[there].sum(axis=0)
-        row = np.concatenate([overlap_scores(total), distances], axis=-1)
-        cases[case] = row, total
+        cases[case] = np.concatenate(
+            [overlap_scores(total), distances, _order(total)], axis=-1
+        )
     return cases
+
+
+def _order(counts):
+    """Counts I, P, T in the order of the table: T, P, I."""
+    return counts[..., ::-1]
 
 
 def _measure(truth, prediction, classes, step):
@@ -224,17 +217,3 @@ def _load(sample, image_size):
     zoom = np.divide(mask.shape[:2], image_size)
     mask = resize_mask(mask, image_size)[..., 0]
     return resize_image(image, image_size), mask.astype("int16"), zoom
-
-
-def _by_class(scores, counts):
-    """Tables (classes, 6) and (classes, 3) as a dictionary."""
-    return {
-        str(index): {
-            **dict(zip(SCORES, map(plain, row), strict=True)),
-            "true_pixels": int(true),
-            "predicted_pixels": int(predicted),
-        }
-        for index, row, (_, predicted, true) in zip(
-            class_indices(len(scores)), scores, counts, strict=True
-        )
-    }

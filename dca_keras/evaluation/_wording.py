@@ -2,7 +2,7 @@
 
 from dca_keras.evaluation._scores import SCORES
 
-FEW_CASES = 10
+FEW_CASES, FEW_RUNS = 50, 5
 HEADINGS = dict(
     zip(
         SCORES,
@@ -61,39 +61,64 @@ def name_data(result):
 
 
 def find_warnings(result):
-    """What a reader must know before believing a result; a list of texts."""
+    """Return what to know before believing a result, as sentences."""
     found = []
-    part, protocol = result["part"], result.get("protocol")
+    split, protocol = result["split"], result.get("protocol")
     if protocol is None:
         found.append(
             "Whether the model was trained on some of these images is not "
             "recorded. If it was, the scores are too high."
         )
-    elif part == "train":
+    elif split == "train":
         found.append(
-            "The model was trained on these very images: the scores are too "
-            "high."
+            "The model was trained on these images: the scores are too high."
         )
     elif protocol == "paper":
         found.append(
-            "The epoch was chosen by these very images, as in the paper: the "
-            "scores are too high. They compare with the paper's, and say "
-            "little about new images."
+            "The best epoch was chosen on these images, as in the paper: the "
+            "scores are too high. They can be compared with the paper's, and "
+            "say little about new images."
         )
-    elif part == "val":
+    elif split == "val":
         found.append(
-            "The epoch was chosen by these very images: the scores are "
+            "The best epoch was chosen on these images: the scores are "
             "somewhat too high."
         )
-    if result["cases"] < FEW_CASES:
+    return found + warn_of_few(result["cases"])
+
+
+def warn_of_few(cases, runs=None):
+    """Return what can't be known from few cases and few runs, as sentences.
+
+    Args:
+        cases: Their number.
+        runs: The number of runs by the name of a group; None says nothing
+            about runs.
+    """
+    found = []
+    if cases < FEW_CASES:
         found.append(
-            f"There {'are' if result['cases'] > 1 else 'is'} only "
-            f"{count(result['cases'], 'case')}: intervals from so few are "
-            "too narrow, or missing."
+            f"There {'are' if cases != 1 else 'is'} only "
+            f"{count(cases, 'case')}: intervals from fewer than {FEW_CASES} "
+            "are rough and somewhat too narrow."
+        )
+    runs = runs or {}
+    if single := [name for name, number in runs.items() if number == 1]:
+        found.append(
+            f"Only one run of {', '.join(single)}: its intervals cover the "
+            "choice of cases and not of the seed. Another seed may score "
+            "outside of them."
+        )
+    few = [n for n in runs.values() if 1 < n < FEW_RUNS]
+    if few:
+        found.append(
+            f"There are only {min(few)} runs a group: how much scores vary "
+            "with the seed is hardly known, so the intervals are wide; from "
+            f"{FEW_RUNS} runs on they are narrower."
         )
     return found
 
 
 def count(number, kind):
-    """For instance "1 image" or "2 images", whatever the kind's number."""
+    """Return such as "1 image" or "2 images", whatever the kind's number."""
     return f"{number} {kind.removesuffix('s')}{'s' * (number != 1)}"

@@ -7,7 +7,7 @@ from dca_keras.export._image_files import LARGEST_SIDE
 from dca_keras.export._signatures import LARGEST_BATCH, LARGEST_FILES
 
 CARD = "model_card.json"
-SCORES = ("part", "images", "dice", "iou", "dice_pooled", "protocol")
+SCORES = ("split", "part", "images", "dice", "iou", "dice_pooled", "protocol")
 
 
 def model_card(model, step, size, about):

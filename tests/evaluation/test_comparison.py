@@ -39,16 +39,16 @@ def squares(count=6):
     return samples
 
 
-def write_run(folder, pixels, samples=None, part="test", **facts):
+def write_run(folder, pixels, samples=None, split="test", **facts):
     scores = evaluate_model(
         Shifted(pixels),
         squares() if samples is None else samples,
         image_size=(16, 16),
         batch_size=4,
     )
-    result = {"model": "unet", "data": "image_folder", "part": part}
+    result = {"model": "unet", "data": "image_folder", "split": split}
     result |= {"class_names": {"1": "foreground"}} | facts | scores
-    suffix = "" if part == "test" else f"_{part}"
+    suffix = "" if split == "test" else f"_{split}"
     write_json(folder / f"metrics{suffix}.json", result)
     return folder
 
@@ -113,6 +113,53 @@ def test_undefined_pairs_are_counted(tmp_path):
     assert differences["dice"]["pairs"] == 6
 
 
+def test_says_what_few_runs_and_cases_leave_open(tmp_path):
+    runs = [
+        write_run(
+            tmp_path / f"{dca}{seed}", 1 + seed, **recipe(dca=dca, seed=seed)
+        )
+        for dca, seeds in ((False, 3), (True, 1))
+        for seed in range(seeds)
+    ]
+    first, second, third = compare(runs)["warnings"]
+    assert "only 6 cases" in first
+    assert "Only one run of unet (True0)" in second and "not of the" in second
+    assert "only 3 runs a group" in third
+    many = [
+        write_run(
+            tmp_path / f"m{seed}",
+            seed % 4,
+            squares(50),
+            **recipe(seed=seed, dca=seed > 4),
+        )
+        for seed in range(10)
+    ]
+    assert compare(many)["warnings"] == []
+
+
+def test_an_interval_stays_among_the_scores_there_are(tmp_path):
+    runs = [
+        write_run(tmp_path / f"a{seed}", 4 * seed, **recipe(seed=seed))
+        for seed in range(2)
+    ]
+    runs.append(write_run(tmp_path / "b", 1))
+    scores = compare(runs)["groups"][0]["scores"]
+    assert scores["dice"]["interval"] == [0, 1]
+    assert scores["hd95"]["interval"][0] == 0
+
+
+def test_reads_scores_of_earlier_versions(tmp_path):
+    runs = [write_run(tmp_path / name, n) for n, name in enumerate("ab")]
+    expected = compare(runs)
+    for run in runs:
+        result = json.loads((run / "metrics.json").read_text())
+        result["part"] = result.pop("split")
+        for row in result["per_image"] + result["per_case"]:
+            del row["per_class"]["1"]["true_positives"]
+        write_json(run / "metrics.json", result)
+    assert compare(runs) == expected
+
+
 def test_writes_what_it_returns(tmp_path):
     runs = [write_run(tmp_path / name, n) for n, name in enumerate("abc")]
     output = tmp_path / "new" / "comparison"
@@ -131,13 +178,14 @@ def test_writes_what_it_returns(tmp_path):
         assert np.ptp(np.asarray(picture)) > 100
 
 
-def test_compares_another_part_and_single_files(tmp_path):
+def test_compares_another_split_and_single_files(tmp_path):
     runs = [
-        write_run(tmp_path / name, n, part="val") for n, name in enumerate("ab")
+        write_run(tmp_path / name, n, split="val")
+        for n, name in enumerate("ab")
     ]
-    by_part = compare(runs, "val")
-    assert by_part["part"] == "val"
-    assert compare([run / "metrics_val.json" for run in runs]) == by_part
+    by_split = compare(runs, "val")
+    assert by_split["split"] == "val"
+    assert compare([run / "metrics_val.json" for run in runs]) == by_split
 
 
 def test_the_command_prints_what_it_compares(tmp_path):
@@ -186,7 +234,7 @@ BROKEN = [
         r"a.metrics.json alone has 1 image \(s1\); .* \(other of case s1\)",
     ),
     (move, "b.metrics.json alone has .*s1 of case patient 7"),
-    (lambda result: result.update(part="val"), "must agree in `part`"),
+    (lambda result: result.update(split="val"), "must agree in `split`"),
     (lambda result: result.update(distance_unit="mm"), "`distance_unit`"),
     (drop("per_case"), "b.metrics.json does not hold the scores.* writes it"),
     (drop("per_image"), "b.metrics.json does not hold"),

@@ -263,7 +263,7 @@ def test_scores_a_run(run):
     assert (run / "predictions.png").stat().st_size > 1000
     assert result["model"] == "unet"
     assert result["dca"] is False
-    assert result["part"] == "test"
+    assert result["split"] == "test"
     assert result["protocol"] == "held_out"
     assert (result["epochs"], result["best_epoch"]) == (3, 2)
     assert result["training_seconds"] == 4.5
@@ -289,10 +289,10 @@ def test_scores_a_run(run):
     assert (run / "metrics_val.csv").exists()
     assert json.loads((run / "metrics.json").read_text()) == result
     other = json.loads((run / "metrics_val.json").read_text())
-    assert other["part"] == "val"
+    assert other["split"] == "val"
 
 
-def test_says_when_the_test_part_was_not_held_out(tmp_path, data_dir):
+def test_says_when_the_test_split_was_not_held_out(tmp_path, data_dir):
     recipe = tiny_recipe(data_dir, protocol="paper")
     run = write_run(tmp_path / "run", recipe)
     test, val = evaluate_run(run), evaluate_run(run, "val")
@@ -317,8 +317,8 @@ def test_follows_a_dataset_that_moved(run, data_dir, tmp_path):
         evaluate_run(run, data_dir=moved)
 
 
-def test_says_what_is_wrong_with_a_part(run):
-    with pytest.raises(ValueError, match="`part` must be one of .*'all'"):
+def test_says_what_is_wrong_with_a_split(run):
+    with pytest.raises(ValueError, match="`split` must be one of .*'all'"):
         evaluate_run(run, "all")
 
 
@@ -329,7 +329,7 @@ def test_scores_any_model_on_any_dataset(tmp_path, data_dir):
         tmp_path / "out",
         data="image_folder",
         data_dir=data_dir,
-        part="val",
+        split="val",
         facts={"model": "threshold"},
     )
     assert (result["model"], result["protocol"]) == ("threshold", None)
@@ -358,7 +358,7 @@ def test_pools_as_many_images_as_the_paper(tmp_path):
         tmp_path,
         image_size=(12, 12),
         batch_size=2,
-        facts={"model": "m", "data": "glas", "part": "test"},
+        facts={"model": "m", "data": "glas", "split": "test"},
         published_batch=dataset_facts("glas")["published_batch"],
     )
     assert result["published"]["batch_size"] == 20
@@ -407,7 +407,7 @@ BROKEN = [
     ("recipe.json", b"[1]", "recipe.json is not a run's recipe"),
     ("recipe.json", b'{"recipe": 1, "samples": {}}', "recipe.json is not"),
     ("recipe.json", b'{"recipe": {}, "samples": {}}', "recipe.json is not"),
-    ("history.csv", None, "history.csv is not a run's history"),
+    ("history.csv", None, "history.csv is missing"),
     ("history.csv", b"epoch\n1\n", "history.csv is not a run's history"),
     ("history.csv", b"epoch,val_dice,seconds\n", "history.csv is not a"),
 ]

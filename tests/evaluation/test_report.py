@@ -50,7 +50,7 @@ def score(output, samples, history=None, **facts):
         output,
         image_size=(12, 12),
         batch_size=3,
-        facts={"model": "unet", "data": "synapse", "part": "test"} | facts,
+        facts={"model": "unet", "data": "synapse", "split": "test"} | facts,
         history=history,
     )
 
@@ -125,20 +125,21 @@ def test_warnings_stand_on_the_page(scored):
 
 
 WARNINGS = [
-    ("held_out", "test", 40, ""),
-    ("held_out", "val", 40, "epoch was chosen by"),
-    ("held_out", "train", 40, "was trained on these"),
-    ("paper", "test", 40, "as in the paper"),
-    ("paper", "train", 40, "was trained on these"),
-    (None, "test", 40, "is not recorded"),
+    ("held_out", "test", 50, ""),
+    ("held_out", "val", 50, "epoch was chosen on"),
+    ("held_out", "train", 50, "was trained on these"),
+    ("paper", "test", 50, "as in the paper"),
+    ("paper", "train", 50, "was trained on these"),
+    (None, "test", 50, "is not recorded"),
+    ("held_out", "test", 49, "only 49 cases"),
     ("held_out", "test", 9, "only 9 cases"),
     ("held_out", "test", 1, "is only 1 case:"),
 ]
 
 
-@pytest.mark.parametrize("protocol, part, cases, expected", WARNINGS)
-def test_warns_of_scores_that_say_little(protocol, part, cases, expected):
-    result = {"protocol": protocol, "part": part, "cases": cases}
+@pytest.mark.parametrize("protocol, split, cases, expected", WARNINGS)
+def test_warns_of_scores_that_say_little(protocol, split, cases, expected):
+    result = {"protocol": protocol, "split": split, "cases": cases}
     found = find_warnings(result)
     assert len(found) == bool(expected)
     assert expected in "".join(found)
@@ -181,6 +182,6 @@ def test_one_image_makes_a_page_without_intervals(tmp_path):
     assert result["foreground"]["dice"]["interval"] is None
     assert result["intervals"] == {"dice": None, "iou": None}
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "Scored on 1 image, the test part" in page.text
+    assert "Scored on 1 image, the test split" in page.text
     assert f"{result['foreground']['dice']['mean']:.3f}" in page.text
     assert " to " not in page.text.partition("Over the 1 image")[2][:200]

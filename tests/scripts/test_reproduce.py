@@ -7,9 +7,10 @@ import shutil
 import pytest
 from rich.console import Console
 
-from dca_keras.reproduction import make_tables, reproduce, write_tables
 from dca_keras.zoo import list_models
+from reproduce import reproduce
 from tests.tiny_run import read_all, write_images
+from zoo_tables import make_tables, write_tables
 
 ZOO = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 QUIET = Console(quiet=True)

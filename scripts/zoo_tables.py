@@ -1,23 +1,13 @@
-"""The paper's table, run again: trainings, their results, and the tables."""
+"""The tables of `zoo/README.md`, from the results beside it."""
 
 import json
-import shutil
 from pathlib import Path
 
-from dca_keras._files import replace_file, write_text
+from dca_keras._files import write_text
 from dca_keras.evaluation import compare
 from dca_keras.recipe import make_recipe
-from dca_keras.training import train
 from dca_keras.zoo import list_models
 
-# What happens to the skips, as the fields of a recipe.
-VARIANTS = {
-    "plain": {"dca": False},
-    "dca_control": {"channel_attention": False, "spatial_attention": False},
-    "dca_channel": {"spatial_attention": False},
-    "dca_spatial": {"channel_attention": False},
-    "dca": {},
-}
 HEADINGS = {
     "plain": "plain",
     "dca_control": "no attention, the rest of DCA",
@@ -35,48 +25,8 @@ PAPER_DATA = {
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
-def reproduce(
-    data, models, variants, seeds, *, runs, results, console=None, **overrides
-):
-    """Trains every model in every variant with every seed.
-
-    What is done is not done again, and a training that was stopped goes on.
-
-    Args:
-        data: Name of a dataset.
-        models: Names of architectures.
-        variants: Names in `VARIANTS`.
-        seeds: Integers.
-        runs: The folder for the runs.
-        results: The folder that gets each run's `metrics.json`, named after
-            the run.
-        console: The `rich` console for the progress.
-        **overrides: Other fields of `Recipe`; the paper's otherwise.
-
-    Raises:
-        ValueError: If a name is unknown, or a value or the dataset is wrong;
-            all names and values are looked at before the first training.
-    """
-    if unknown := [name for name in variants if name not in VARIANTS]:
-        raise ValueError(
-            f"`variants` must be of {', '.join(VARIANTS)}. "
-            f"Received: {', '.join(unknown)}"
-        )
-    recipes = [
-        make_recipe(model, data, seed=seed, **(overrides | VARIANTS[variant]))
-        for seed in seeds
-        for model in models
-        for variant in variants
-    ]
-    for recipe in recipes:
-        name = _result_name(recipe)
-        train(recipe, Path(runs) / name, resume=True, console=console)
-        with replace_file(Path(results) / f"{name}.json") as temporary:
-            shutil.copyfile(Path(runs) / name / "metrics.json", temporary)
-
-
 def write_tables(zoo):
-    """Writes the tables of `README.md` from the files beside it.
+    """Write the tables of `README.md` from the files beside it.
 
     Args:
         zoo: The folder with `README.md`, `paper.json` and `results`.
@@ -96,11 +46,12 @@ def write_tables(zoo):
 
 
 def make_tables(zoo):
-    """The tables as Markdown: the paper's, then one for each other setting."""
+    """Return the tables as Markdown: the paper's, then every other setting."""
     paper = json.loads((zoo / "paper.json").read_text(encoding="utf-8"))
     groups = {}
     for path in sorted((zoo / "results").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
+        result.setdefault("split", result.get("part"))
         if "recipe" in result:
             groups.setdefault(_setting(result), []).append((path, result))
     full = {
@@ -113,16 +64,7 @@ def make_tables(zoo):
     return "\n\n".join(tables + [_other_table(paper, r) for r in others])
 
 
-def _result_name(recipe):
-    """Such as `unet-dca-monuseg-seed0`, by the folder where it has a name."""
-    data = recipe.data
-    if data == "image_folder":
-        data = Path(recipe.data_dir).name
-    reduced = "" if _is_full(recipe.to_dict()) else "-reduced"
-    return f"{recipe.model}-{recipe.variant}-{data}{reduced}-seed{recipe.seed}"
-
-
-def _is_full(recipe):
+def is_full(recipe):
     """Whether a recipe is the paper's but for the attention and the seed."""
     base = make_recipe(recipe["model"], recipe["data"]).to_dict()
     free = {"data_dir", "cache", "seed", "dca", "protocol"}
@@ -135,7 +77,7 @@ def _is_full(recipe):
 
 
 def _is_the_papers(result):
-    return _is_full(result["recipe"])
+    return is_full(result["recipe"])
 
 
 def _plain(value):
@@ -146,7 +88,7 @@ def _setting(result):
     """What must be equal for two results to stand in one table."""
     free = ("seed", "dca", "channel_attention", "spatial_attention", "cache")
     recipe = {k: v for k, v in result["recipe"].items() if k not in free}
-    return json.dumps([recipe, result["part"]], sort_keys=True)
+    return json.dumps([recipe, result["split"]], sort_keys=True)
 
 
 def _paper_table(paper, full):
@@ -154,7 +96,7 @@ def _paper_table(paper, full):
     lines = [
         "Published DSC (pixels pooled over a batch), 224×224, 200 epochs. "
         f"Paper: {paper['source']}; one training a cell, the best epoch chosen "
-        "on the test part. Ours: means over seeds of the full recipe.",
+        "on the test split. Ours: means over seeds of the full recipe.",
         "",
         "| model | skips | " + " | ".join(heads) + " |",
         "|---|---|" + "---:|" * (2 * len(heads)),
@@ -178,22 +120,25 @@ def _other_table(paper, results):
     first = results[0][1]
     by_variant = {
         name: [pair for pair in results if pair[1]["variant"] == name]
-        for name in VARIANTS
+        for name in HEADINGS
     }
     paths = [path for pairs in by_variant.values() for path, _ in pairs]
     variants = [name for name, pairs in by_variant.items() if pairs]
-    compared = compare(paths)["groups"] if len(variants) > 1 else []
-    if variants[0] != "plain":  # What `compare` then took its place.
-        compared = [group | {"differences": {}} for group in compared]
-    groups = dict(zip(variants, compared, strict=False))
+    groups, warnings = [], []
+    if len(paths) > 1:
+        compared = compare(paths)
+        groups, warnings = compared["groups"], compared["warnings"]
+    if variants[0] != "plain":  # Differences are to plain, or left out.
+        groups = [group | {"differences": {}} for group in groups]
+    groups = dict(zip(variants, groups, strict=False))
     lines = [
-        *_describe(first, results),
+        *_describe(first, results, warnings),
         "",
         "| skips | seeds | Dice | 95 % interval | minus plain | 95 % interval "
         "| IoU | HD95 | published DSC | paper's, full recipe | results |",
         "|---|---|" + "---:|" * 8 + "---|",
     ]
-    for name in VARIANTS:
+    for name in HEADINGS:
         pairs, group = by_variant[name], groups.get(name)
         published = paper.get(name, {}).get(first["model"], {})
         paper_cell = published.get(first["data"])
@@ -225,7 +170,7 @@ def _cells(pairs, group):
     ]
 
 
-def _describe(first, results):
+def _describe(first, results, warnings):
     recipe, hardware = first["recipe"], first["hardware"]
     data = recipe["data_dir"] or first["data"]
     seconds = [result["training_seconds"] for _, result in results]
@@ -238,9 +183,10 @@ def _describe(first, results):
         f" pixels, {first['images']} images in {first['cases']} cases; "
         f"{min(seconds):.0f} to {max(seconds):.0f} seconds of training a run "
         f"on {hardware['processor']}, {hardware['cpus']} cores. "
-        f"Dice, IoU and HD95 ({first['distance_unit']}) are means over the "
-        "cases and seeds, each image on its own; the intervals come from the "
-        "bootstrap over cases and do not cover the choice of seeds.",
+        f"Dice, IoU and HD95 ({first['distance_unit']}) are means over seeds "
+        "and cases. The intervals cover the choice of both (nested bootstrap, "
+        "see `dca_keras.evaluation.compare`); a difference whose interval "
+        "contains 0 is not shown by these runs. " + " ".join(warnings),
     ]
 
 
