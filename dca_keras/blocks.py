@@ -2,7 +2,8 @@
 
 Each adds named layers to a functional model and works on images
 `(batch, height, width, channels)` and on volumes `(batch, depth, height,
-width, channels)`: the tensor's rank decides. Padding is symmetric, as in the
+width, channels)`: the tensor's rank decides. Channels come last, whatever
+`keras.config.image_data_format()` says. Padding is symmetric, as in the
 published code, also where a convolution strides.
 """
 
@@ -12,9 +13,11 @@ from keras import layers
 from dca_keras.layers import AlignedUpsampling
 from dca_keras.layers.initializers import torch_uniform, torch_uniform_bias
 
+CHANNELS_LAST = {"data_format": "channels_last"}
+
 
 def conv_layer(x, filters, kernel_size, name, **options):
-    """A convolution layer for tensors such as `x`."""
+    """Make a convolution layer for tensors such as `x`."""
     dimensions = dimensions_of(x)
     layer = {2: layers.Conv2D, 3: layers.Conv3D}[dimensions]
     padding = "same" if options.get("strides", 1) == 1 else "valid"
@@ -23,6 +26,7 @@ def conv_layer(x, filters, kernel_size, name, **options):
         filters,
         kernel_size,
         padding=padding,
+        **CHANNELS_LAST,
         kernel_initializer=torch_uniform(),
         bias_initializer=torch_uniform_bias(fan_in),
         name=name,
@@ -31,22 +35,24 @@ def conv_layer(x, filters, kernel_size, name, **options):
 
 
 def conv(x, filters, kernel_size, name, **options):
-    """Convolution; where it strides, an odd kernel is padded on each side."""
+    """Convolve; where it strides, an odd kernel is padded on each side."""
     if options.get("strides", 1) > 1 and kernel_size > 1 and kernel_size % 2:
-        pad = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
-        pad = pad[dimensions_of(x)](kernel_size // 2, name=f"{name}_pad")
-        x = pad(x)
+        layer = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
+        x = layer[dimensions_of(x)](
+            kernel_size // 2, **CHANNELS_LAST, name=f"{name}_pad"
+        )(x)
     return conv_layer(x, filters, kernel_size, name, **options)(x)
 
 
 def conv_transpose(x, filters, name):
-    """Transposed convolution that doubles every side."""
+    """Double every side by a transposed convolution."""
     dimensions = dimensions_of(x)
     layer = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}[dimensions]
     return layer(
         filters,
         2,
         2,
+        **CHANNELS_LAST,
         kernel_initializer=torch_uniform(),
         # PyTorch takes a transposed kernel's fan-in from its outputs.
         bias_initializer=torch_uniform_bias(filters * 2**dimensions),
@@ -55,27 +61,27 @@ def conv_transpose(x, filters, name):
 
 
 def norm_layer(name):
-    """Batch norm with the published code's epsilon and momentum."""
+    """Make a batch norm with the published code's epsilon and momentum."""
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
 
 
 def norm(x, name):
-    """Batch norm."""
+    """Apply batch norm."""
     return norm_layer(name)(x)
 
 
 def relu(x, name):
-    """ReLU."""
+    """Apply ReLU."""
     return layers.ReLU(name=name)(x)
 
 
 def norm_relu(x, name):
-    """Batch norm, ReLU."""
+    """Apply batch norm and ReLU."""
     return relu(norm(x, f"{name}_norm"), f"{name}_relu")
 
 
 def norm_prelu(x, name):
-    """Batch norm and a PReLU with one slope for the whole layer."""
+    """Apply batch norm and a PReLU with one slope for the whole layer."""
     x = norm(x, f"{name}_norm")
     return layers.PReLU(
         alpha_initializer=keras.initializers.Constant(0.25),
@@ -85,51 +91,51 @@ def norm_prelu(x, name):
 
 
 def conv_norm(x, filters, kernel_size, name, **options):
-    """Convolution, batch norm."""
+    """Apply a convolution and batch norm."""
     x = conv(x, filters, kernel_size, f"{name}_conv", **options)
     return norm(x, f"{name}_norm")
 
 
 def conv_norm_relu(x, filters, name, kernel_size=3, **options):
-    """Convolution, batch norm, ReLU."""
+    """Apply a convolution, batch norm and ReLU."""
     x = conv_norm(x, filters, kernel_size, name, **options)
     return relu(x, f"{name}_relu")
 
 
 def max_pool(x, name):
-    """Max pooling that halves every side."""
+    """Halve every side by max pooling."""
     layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
-    return layer[dimensions_of(x)](2, name=name)(x)
+    return layer[dimensions_of(x)](2, **CHANNELS_LAST, name=name)(x)
 
 
 def upsample(x, name):
-    """Linear upsampling by two with aligned corners."""
+    """Double every side by linear upsampling with aligned corners."""
     return AlignedUpsampling(2, name=name)(x)
 
 
 def upsample_nearest(x, name):
-    """Nearest upsampling by two."""
+    """Double every side by nearest upsampling."""
     layer = {2: layers.UpSampling2D, 3: layers.UpSampling3D}
-    return layer[dimensions_of(x)](2, name=name)(x)
+    return layer[dimensions_of(x)](2, **CHANNELS_LAST, name=name)(x)
 
 
 def concatenate(tensors, name):
-    """Channels side by side."""
+    """Concatenate tensors along their channels."""
     return layers.Concatenate(name=name)(tensors)
 
 
 def add(tensors, name):
-    """Sum."""
+    """Add tensors."""
     return layers.Add(name=name)(tensors)
 
 
 def squeeze_excite(x, hidden, name):
-    """Scales each channel by a gate computed from all channels' means."""
+    """Scale each channel by a gate computed from all channels' means."""
     pool = {
         2: layers.GlobalAveragePooling2D,
         3: layers.GlobalAveragePooling3D,
     }[dimensions_of(x)]
-    gate = pool(keepdims=True, name=f"{name}_squeeze")(x)
+    gate = pool(keepdims=True, **CHANNELS_LAST, name=f"{name}_squeeze")(x)
     for units, activation, part in (
         (max(1, hidden), "relu", "reduce"),
         (x.shape[-1], "sigmoid", "expand"),
@@ -145,5 +151,5 @@ def squeeze_excite(x, hidden, name):
 
 
 def dimensions_of(x):
-    """2 for images, 3 for volumes."""
+    """Return 2 for images, 3 for volumes."""
     return len(x.shape) - 2

@@ -38,41 +38,36 @@ class Affine(keras.layers.Layer):
                 "The channels of an `Affine` layer's input must be known. "
                 f"Received: input_shape={input_shape}."
             )
-        # Affines are folded into one another before they meet a tensor: in
-        # full precision, hence without autocast.
-        self.scale = self.add_weight(
-            name="scale",
-            shape=(channels,),
-            initializer=torch_uniform_bias(fan_in=1),
-            autocast=False,
-        )
         self.bias = None
+        self.scale = self._add_vector("scale", channels)
         if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias",
-                shape=(channels,),
-                initializer=torch_uniform_bias(fan_in=1),
-                autocast=False,
-            )
+            self.bias = self._add_vector("bias", channels)
 
     def call(self, inputs):
-        return affine(inputs, self.scale, self.bias)
+        outputs = inputs * ops.cast(self.scale, inputs.dtype)
+        if self.bias is not None:
+            outputs = outputs + ops.cast(self.bias, inputs.dtype)
+        return outputs
 
-    def after(self, scale, bias):
-        """Scale and bias of this affine applied after the given ones."""
+    def compose(self, scale, bias):
+        """Return the scale and bias of this affine after the given ones."""
         bias = bias * self.scale
         if self.bias is not None:
             bias = bias + self.bias
         return scale * self.scale, bias
+
+    def _add_vector(self, name, channels):
+        # Affines are composed before they meet a tensor, in full precision:
+        # hence no autocast.
+        return self.add_weight(
+            name=name,
+            shape=(channels,),
+            initializer=torch_uniform_bias(fan_in=1),
+            autocast=False,
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
         return {**super().get_config(), "use_bias": self.use_bias}
-
-
-def affine(inputs, scale, bias=None):
-    """`inputs * scale + bias` in the inputs' dtype."""
-    outputs = inputs * ops.cast(scale, inputs.dtype)
-    return outputs if bias is None else outputs + ops.cast(bias, inputs.dtype)

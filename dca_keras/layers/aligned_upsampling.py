@@ -7,7 +7,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="dca_keras")
 class AlignedUpsampling(keras.layers.Layer):
-    """Linear upsampling whose corner pixels stay where they are.
+    """Upsample linearly so that corner pixels stay where they are.
 
     What PyTorch calls `align_corners=True`, in two or three dimensions, with
     sides known or not; Keras's own upsampling has no such mode. Linear
@@ -15,7 +15,7 @@ class AlignedUpsampling(keras.layers.Layer):
     matrix whose rows hold at most two weights.
 
     Args:
-        size: How many times longer every side becomes.
+        size: Factor by which every side grows.
 
     Input shape:
         `(batch, height, width, channels)` or
@@ -38,25 +38,25 @@ class AlignedUpsampling(keras.layers.Layer):
             outputs = _along(axis, weights, outputs)
         return outputs
 
-    def transposed(self, slopes):
-        """The gradient of the inputs, from that of the outputs.
+    def input_gradient(self, upstream):
+        """Compute the gradient of the input from that of the output.
 
         Args:
-            slopes: The gradient, of the output's shape.
+            upstream: Gradient of the output, of its shape.
 
         Returns:
-            What `call` takes this gradient back to, of the input's shape.
+            Gradient of the input, of its shape.
         """
         if self.size == 1:
-            return slopes
-        for axis in reversed(range(1, len(slopes.shape) - 1)):
-            weights = self._weights(ops.shape(slopes)[axis] // self.size)
-            slopes = _along(axis, ops.transpose(weights), slopes)
-        return slopes
+            return upstream
+        for axis in reversed(range(1, len(upstream.shape) - 1)):
+            weights = self._weights(ops.shape(upstream)[axis] // self.size)
+            upstream = _along(axis, ops.transpose(weights), upstream)
+        return upstream
 
     def _weights(self, side):
-        """Interpolation weights, `(side * size, side)`, rows sum to one."""
-        # Known sides make one constant, which no graph has to compute.
+        """Return `(side * size, side)` weights, whose rows sum to one."""
+        # Known sides give a constant, which no graph has to compute.
         of = np if isinstance(side, int) else ops
         coarse = of.arange(side, dtype="float32")
         fine = of.arange(side * self.size, dtype="float32")
@@ -74,7 +74,7 @@ class AlignedUpsampling(keras.layers.Layer):
 
 
 def _along(axis, weights, inputs):
-    """The product of a matrix, `(new side, side)`, with an axis of inputs."""
+    """Multiply an axis of the inputs by a matrix, `(new side, side)`."""
     shape = ops.shape(inputs)
     lines = ops.reshape(inputs, (-1, shape[axis], math.prod(shape[axis + 1 :])))
     lines = ops.matmul(weights, lines)

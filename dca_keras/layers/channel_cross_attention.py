@@ -1,10 +1,9 @@
-import functools
 import math
 
 import keras
 from keras import ops
 
-from dca_keras.layers.affine import affine
+from dca_keras.layers import _fast
 from dca_keras.layers.cross_attention import CrossAttention
 
 
@@ -19,8 +18,17 @@ class ChannelCrossAttention(CrossAttention):
     Args:
         heads: Number of heads, each a contiguous run of channels; divides
             every stage's channels.
-        recompute: Whether training keeps only the tokens and makes the rest
-            anew on the way back, for less memory. It changes no result.
+        recompute: Whether training keeps only the tokens and recomputes the
+            rest in the backward pass, for less memory. It changes no result.
+        fast: Whether to compute the same function with folded affines, for
+            less time and memory. With `False` the equations run as they are
+            written in `call`.
+
+    Call arguments:
+        tokens: List of tensors, one a stage.
+        training: Whether gradients will be taken.
+        return_attention_scores: Whether to return the scores, too, for which
+            the equations run as they are written.
 
     Input shape:
         A list of `(batch, tokens, channels_i)`, one a stage.
@@ -40,62 +48,25 @@ class ChannelCrossAttention(CrossAttention):
 
     joint = ("key", "value")
 
-    def attend(self, tokens, training, return_scores):
-        if training and self.recompute and not return_scores:
-            return keras.remat(self._attend)(tokens)[0], None
-        return self._attend(tokens)
-
-    def _attend(self, tokens):
-        own = [self._normalise(stage) for stage in tokens]
-        joint = self._split_heads(ops.concatenate(own, axis=-1))
-        folded = functools.partial(self._folded, joint_norm=self._joint_norm())
-        pairs = [
-            self._attend_stage(i, stage, joint, folded)
-            for i, stage in enumerate(own)
+    def call(self, tokens, training=None, return_attention_scores=False):
+        if self.fast and not return_attention_scores:
+            return _fast.attend_across_channels(self, tokens, training)
+        normed = [
+            norm(stage) for norm, stage in zip(self.norms, tokens, strict=True)
         ]
-        return tuple(zip(*pairs, strict=True))
-
-    def _attend_stage(self, i, own, joint, folded):
-        root = math.sqrt(self.heads * joint.shape[-1])
-        scale, bias = folded("query", i)
-        query = self._split_heads(affine(own, scale / root, bias / root))
-        sums = ops.sum(query, axis=-2, keepdims=True)
-        query, sums = (ops.swapaxes(x, -1, -2) for x in (query, sums))
-        # Keys and values are the joint tokens: their affines, and the
-        # projection, act on the maps, which are small, and on the query's
-        # sums over the tokens.
-        scale, bias = map(self._by_head, folded("key", i))
-        scores = affine(ops.matmul(query, joint), scale) + affine(sums, bias)
-        scores = ops.softmax(scores)  # (batch, heads, channels_i, channels_c)
-        projection = self.projections[i]
-        scale, bias = map(self._by_head, folded("value", i))
-        factor, summand = map(
-            self._by_head, (projection.scale, projection.bias)
-        )
-        factor = ops.swapaxes(factor, -1, -2)
-        weights = ops.swapaxes(affine(scores, factor * scale), -1, -2)
-        constant = ops.sum(affine(scores, factor * bias), axis=-1)
-        constant = ops.expand_dims(constant, 2)
-        attended = ops.matmul(joint, weights) + (
-            constant + ops.cast(summand, constant.dtype)
-        )
-        return self._merge_heads(attended), scores
-
-    def _split_heads(self, tokens):
-        """`(batch, heads, tokens, channels of a head)`."""
-        _, count, channels = ops.shape(tokens)
-        if self.heads == 1:
-            return ops.expand_dims(tokens, 1)
-        split = (-1, count, self.heads, channels // self.heads)
-        return ops.swapaxes(ops.reshape(tokens, split), 1, 2)
-
-    def _merge_heads(self, tokens):
-        """What `_split_heads` was given."""
-        _, heads, count, channels = ops.shape(tokens)
-        if self.heads > 1:
-            tokens = ops.swapaxes(tokens, 1, 2)
-        return ops.reshape(tokens, (-1, count, heads * channels))
-
-    def _by_head(self, vector):
-        """One value a channel of the joint tokens, `(heads, 1, channels)`."""
-        return ops.reshape(vector, (self.heads, 1, -1))
+        joint = ops.concatenate(normed, axis=-1)
+        root = math.sqrt(joint.shape[-1])
+        outputs, all_scores = [], []
+        for i, stage in enumerate(tokens):
+            query = self.split_heads(self.queries[i](normed[i]))
+            key = self.split_heads(self.keys[i](joint))
+            value = self.split_heads(self.values[i](joint))
+            # (batch, heads, tokens, channels of a head)
+            query = ops.swapaxes(query / root, -1, -2)
+            scores = ops.softmax(ops.matmul(query, key))
+            # (batch, heads, channels of the query, channels of the key)
+            attended = ops.matmul(value, ops.swapaxes(scores, -1, -2))
+            attended = self.merge_heads(attended)
+            outputs.append(stage + self.projections[i](attended))
+            all_scores.append(scores)
+        return (outputs, all_scores) if return_attention_scores else outputs

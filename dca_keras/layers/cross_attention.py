@@ -7,112 +7,66 @@ EPSILON = 1e-6
 
 
 class CrossAttention(keras.layers.Layer):
-    """Every stage's tokens attend to the tokens of all stages.
+    """Base of `ChannelCrossAttention` and `SpatialCrossAttention`.
 
-    The base of `ChannelCrossAttention` and `SpatialCrossAttention`. Each
-    stage is normalised; the normalised stages, side by side, are the joint
-    tokens. Queries, keys and values are affine functions of a stage's own or
-    of the joint tokens, and what the attention gives is projected by one more
-    affine and added to the stage.
+    It makes the layers that both have: for every stage a layer norm and the
+    affine functions for the query, the key, the value and the projection.
+    The normalised stages, side by side, are the joint tokens.
 
-    All of these, the layer norms' own scales and biases among them, are one
-    factor and one summand per channel. So they are folded into each other, in
-    full precision, and few of them ever pass over the tokens.
-
-    A subclass says which of the three are `joint`, whether its key has a
-    bias, and how the stages `attend`.
+    A subclass says in `joint` which of query, key and value come from the
+    joint tokens instead of the stage's own, in `key_bias` whether its key has
+    a bias, and in `call` how the tokens attend.
     """
 
     joint = ()
     key_bias = True
 
-    def __init__(self, heads, recompute=False, **kwargs):
+    def __init__(self, heads, recompute=False, fast=True, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
         self.recompute = recompute
+        self.fast = fast
 
     def build(self, input_shape):
         widths = [shape[-1] for shape in input_shape]
         check_heads(widths, self.heads)
-        stages = range(1, len(widths) + 1)
         self.norms = [
             keras.layers.LayerNormalization(
                 epsilon=EPSILON, name=f"norm_{stage}", dtype=self.dtype_policy
             )
-            for stage in stages
+            for stage, _ in enumerate(widths, 1)
         ]
+        for norm, width in zip(self.norms, widths, strict=True):
+            norm.build((None, None, width))
         self.queries, self.keys, self.values, self.projections = (
-            [self._affine(role, stage) for stage in stages]
+            [
+                self._affine(role, stage, widths)
+                for stage, _ in enumerate(widths, 1)
+            ]
             for role in ("query", "key", "value", "projection")
         )
-        self._build_parts(widths)
 
-    def call(self, tokens, training=None, return_attention_scores=False):
-        attended, scores = self.attend(
-            tokens, training, return_attention_scores
-        )
-        outputs = [a + b for a, b in zip(tokens, attended, strict=True)]
-        return (outputs, scores) if return_attention_scores else outputs
-
-    def attend(self, tokens, training, return_scores):
-        """What every stage attends to, projected, and its scores.
-
-        Args:
-            tokens: Each stage's, `(batch, tokens, channels_i)`.
-            training: Whether gradients will be taken.
-            return_scores: Whether the scores are wanted; otherwise they may
-                be `None`.
-
-        Returns:
-            Two lists, one entry a stage.
-        """
-        raise NotImplementedError
-
-    def _normalise(self, tokens):
-        """Layer norm but for its scale and bias, which are folded."""
-        x = ops.cast(tokens, self.variable_dtype)
-        x = x - ops.mean(x, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
-        x = x * ops.rsqrt(variance + EPSILON)
-        return ops.cast(x, self.compute_dtype)
-
-    def _folded(self, role, i, joint_norm):
-        """Scale and bias of a role's affine after the norm of its source."""
-        affines = {
-            "query": self.queries,
-            "key": self.keys,
-            "value": self.values,
-        }
-        own_norm = self.norms[i].gamma, self.norms[i].beta
-        norm = joint_norm if role in self.joint else own_norm
-        return affines[role][i].after(*norm)
-
-    def _joint_norm(self):
-        """Scale and bias of all stages' norms, side by side."""
-        return (
-            ops.concatenate([norm.gamma for norm in self.norms]),
-            ops.concatenate([norm.beta for norm in self.norms]),
-        )
-
-    def _affine(self, role, stage):
-        return Affine(
+    def _affine(self, role, stage, widths):
+        affine = Affine(
             use_bias=role != "key" or self.key_bias,
             name=f"{role}_{stage}",
             dtype=self.dtype_policy,
         )
+        channels = sum(widths) if role in self.joint else widths[stage - 1]
+        affine.build((None, None, channels))
+        return affine
 
-    def _build_parts(self, widths):
-        total = sum(widths)
-        for i, width in enumerate(widths):
-            self.norms[i].build((None, None, width))
-            self.projections[i].build((None, None, width))
-            for role, affines in (
-                ("query", self.queries),
-                ("key", self.keys),
-                ("value", self.values),
-            ):
-                source = total if role in self.joint else width
-                affines[i].build((None, None, source))
+    def split_heads(self, tokens):
+        """Divide channels into heads, `(batch, heads, tokens, channels)`."""
+        _, count, channels = ops.shape(tokens)
+        heads = (-1, count, self.heads, channels // self.heads)
+        return ops.swapaxes(ops.reshape(tokens, heads), 1, 2)
+
+    def merge_heads(self, tokens):
+        """Put the channels of all heads side by side again."""
+        _, heads, count, channels = ops.shape(tokens)
+        tokens = ops.swapaxes(tokens, 1, 2)
+        return ops.reshape(tokens, (-1, count, heads * channels))
 
     def compute_output_shape(self, input_shape):
         return list(input_shape)
@@ -122,11 +76,12 @@ class CrossAttention(keras.layers.Layer):
             **super().get_config(),
             "heads": self.heads,
             "recompute": self.recompute,
+            "fast": self.fast,
         }
 
 
 def check_heads(widths, heads, argument="heads"):
-    """Raises `ValueError` unless `heads` divides every one of `widths`."""
+    """Raise `ValueError` unless `heads` divides every one of `widths`."""
     if None in widths:
         raise ValueError(
             "The channels of every stage must be known. "

@@ -23,7 +23,7 @@ OPTIONS = (
 
 @keras.saving.register_keras_serializable(package="dca_keras")
 class DualCrossAttention(keras.layers.Layer):
-    """Makes an encoder's skips attend across channels, then across space.
+    """Let an encoder's skips attend across channels, then across space.
 
     Every skip is pooled to one grid of tokens; `blocks` times, the tokens of
     each stage attend to those of all stages, by channel and then by place;
@@ -36,19 +36,29 @@ class DualCrossAttention(keras.layers.Layer):
     Args:
         patch_sizes: One pooling window a skip, in pixels of that skip, in
             the skips' order.
-        blocks: How often channel and spatial attention follow each other.
-        channel_heads: Heads of the channel attention.
-        spatial_heads: Heads of the spatial attention.
+        blocks: Number of times that channel and spatial attention follow each
+            other.
+        channel_heads: Number of heads of the channel attention.
+        spatial_heads: Number of heads of the spatial attention.
         channel_attention: Whether there is channel attention.
         spatial_attention: Whether there is spatial attention.
         token_activation: Whether tokens pass LayerNorm and GELU after the
             attentions, as in the paper's figure 2 (not in its code).
-        query_block: For how many tokens the spatial attention makes its
-            scores at a time; `None` chooses. It changes no result, only time
-            and memory: see `SpatialCrossAttention`.
-        recompute: Whether training makes what lies between the tokens and
-            the attentions' outputs anew on the way back, for less memory. It
-            changes no result.
+        query_block: Number of queries whose scores the spatial attention
+            computes at a time; `None` chooses. It changes no result, only
+            time and memory: see `SpatialCrossAttention`.
+        recompute: Whether training recomputes in the backward pass what lies
+            between the tokens and the attentions' outputs, for less memory.
+            It changes no result.
+        fast: Whether to compute the same function with less time and memory.
+            With `False` every part runs as its `call` is written, to read
+            along or to change it.
+
+    Call arguments:
+        skips: List of tensors, the encoder's feature maps.
+        training: Whether gradients will be taken.
+        return_attention_scores: Whether to return the scores, too, for which
+            the attentions run as their `call` is written.
 
     Input shape:
         A list of at least two `(batch, height_i, width_i, channels_i)` or
@@ -89,6 +99,7 @@ class DualCrossAttention(keras.layers.Layer):
         token_activation=False,
         query_block=None,
         recompute=False,
+        fast=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -104,11 +115,12 @@ class DualCrossAttention(keras.layers.Layer):
         self.channel_attention = channel_attention
         self.spatial_attention = spatial_attention
         self.token_activation = token_activation
-        # The same words under the same rules; a wrong one raises here.
+        # The same names under the same rules; a wrong value raises here.
         DCAConfig(**{name: getattr(self, name) for name in OPTIONS})
         check_query_block(query_block)
         self.query_block = query_block
         self.recompute = recompute
+        self.fast = fast
 
     def build(self, input_shape):
         self._check_skips(input_shape)
@@ -128,6 +140,7 @@ class DualCrossAttention(keras.layers.Layer):
                 layer = attention(
                     **options,
                     recompute=self.recompute,
+                    fast=self.fast,
                     name=f"block_{block}_{kind}",
                     dtype=self.dtype_policy,
                 )
@@ -137,6 +150,7 @@ class DualCrossAttention(keras.layers.Layer):
             reconstruction = SkipReconstruction(
                 patch,
                 self.token_activation,
+                self.fast,
                 name=f"reconstruction_{i}",
                 dtype=self.dtype_policy,
             )
@@ -169,7 +183,7 @@ class DualCrossAttention(keras.layers.Layer):
         return outputs
 
     def _attentions(self):
-        """A block's attentions: kind, class and options of each."""
+        """Return the kind, class and options of each attention of a block."""
         attentions = []
         if self.channel_attention:
             options = {"heads": self.channel_heads}
@@ -254,4 +268,5 @@ class DualCrossAttention(keras.layers.Layer):
             **{name: getattr(self, name) for name in OPTIONS},
             "query_block": self.query_block,
             "recompute": self.recompute,
+            "fast": self.fast,
         }

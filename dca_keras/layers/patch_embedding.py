@@ -8,7 +8,7 @@ from dca_keras.layers.affine import Affine
 
 @keras.saving.register_keras_serializable(package="dca_keras")
 class PatchEmbedding(keras.layers.Layer):
-    """Average-pools a feature map to one token a patch, then scales it.
+    """Average-pool a feature map to one token a patch, then scale it.
 
     Paper's symbols: the P×P (P×P×P) grid is the map's sides over
     `patch_size`; the tokens T_i keep the map's C_i channels.
@@ -40,7 +40,11 @@ class PatchEmbedding(keras.layers.Layer):
         grid = inputs
         if self.patch_size > 1:
             grid = ops.average_pool(
-                inputs, self.patch_size, self.patch_size, "valid"
+                inputs,
+                self.patch_size,
+                self.patch_size,
+                "valid",
+                data_format="channels_last",
             )
         shape = ops.shape(grid)
         tokens = ops.reshape(grid, (-1, math.prod(shape[1:-1]), shape[-1]))

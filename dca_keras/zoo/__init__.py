@@ -1,61 +1,27 @@
-"""Six segmentation architectures, each with and without Dual Cross-Attention.
+"""Segmentation architectures, each with and without Dual Cross-Attention.
 
 Every builder takes the same first arguments and returns a functional
 `keras.Model`:
 
 >>> from dca_keras.zoo import unet
 >>> model = unet(input_shape=(224, 224, 3), num_classes=1, dca=True)
+
+`register_model` adds an architecture of your own, which `scaffold` and
+`dca_keras.blocks` help to build.
 """
 
-from dca_keras.zoo._double_unet import double_unet
-from dca_keras.zoo._multi_res_unet import multi_res_unet
-from dca_keras.zoo._r2_unet import r2_unet
-from dca_keras.zoo._resunet_plus_plus import resunet_plus_plus
-from dca_keras.zoo._unet import unet
-from dca_keras.zoo._vnet import vnet
+# isort: skip_file
+# Architectures are listed in the order of these lines, which is the paper's.
+from dca_keras.zoo import scaffold as scaffold
+from dca_keras.zoo._models import create_model as create_model
+from dca_keras.zoo._models import list_models as list_models
+from dca_keras.zoo._models import register_model as register_model
 
-__all__ = [
-    "create_model",
-    "double_unet",
-    "list_models",
-    "multi_res_unet",
-    "r2_unet",
-    "resunet_plus_plus",
-    "unet",
-    "vnet",
-]
-
-_BUILDERS = {
-    builder.__name__: builder
-    for builder in (
-        unet,
-        vnet,
-        r2_unet,
-        resunet_plus_plus,
-        double_unet,
-        multi_res_unet,
-    )
-}
-
-
-def list_models():
-    """The names that `create_model` knows, as a list of strings."""
-    return list(_BUILDERS)
-
-
-def create_model(name, /, *args, **kwargs):
-    """Builds the architecture `name` with its builder's arguments.
-
-    Args:
-        name: One of `list_models()`.
-        *args: The builder's arguments.
-        **kwargs: The builder's arguments, its own `name` among them.
-
-    Raises:
-        ValueError: If there is no such architecture.
-    """
-    if name not in _BUILDERS:
-        raise ValueError(
-            f"There is no model {name!r}. Available: {', '.join(_BUILDERS)}."
-        )
-    return _BUILDERS[name](*args, **kwargs)
+from dca_keras.zoo._unet import unet as unet
+from dca_keras.zoo._vnet import vnet as vnet
+from dca_keras.zoo._r2_unet import r2_unet as r2_unet
+from dca_keras.zoo._resunet_plus_plus import (
+    resunet_plus_plus as resunet_plus_plus,
+)
+from dca_keras.zoo._double_unet import double_unet as double_unet
+from dca_keras.zoo._multi_res_unet import multi_res_unet as multi_res_unet

@@ -5,7 +5,8 @@ import keras
 import numpy as np
 
 from dca_keras import blocks
-from dca_keras.zoo import _scaffold
+from dca_keras.zoo import scaffold
+from dca_keras.zoo._models import register_model
 
 VGG_CONVS = (2, 2, 4, 4, 4)
 DILATIONS = (1, 6, 12, 18)
@@ -13,7 +14,7 @@ IMAGENET_MEAN = np.array((0.485, 0.456, 0.406))
 IMAGENET_DEVIATION = np.array((0.229, 0.224, 0.225))
 
 
-@_scaffold.documented
+@register_model
 def double_unet(
     input_shape=(224, 224, 3),
     num_classes=1,
@@ -59,23 +60,23 @@ def double_unet(
         - [DoubleU-Net](https://arxiv.org/abs/2006.04868)
         - [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
-    *widths, pyramid = _scaffold.check_filters(filters, 5, most=5)
-    encoder_filters = _scaffold.check_filters(
+    *widths, pyramid = scaffold.check_filters(filters, 5, most=5)
+    encoder_filters = scaffold.check_filters(
         encoder_filters, 5, most=5, argument="encoder_filters"
     )
-    _scaffold.check_arguments(
+    scaffold.check_arguments(
         input_shape, num_classes, dca, stride=16, num_skips=4
     )
     vgg_weights = _read_vgg_weights(
         encoder_weights, input_shape, encoder_filters
     )
-    with _scaffold.dtype_scope(dtype):
+    with scaffold.dtype_scope(dtype):
         # === First network ===
         inputs = keras.Input(input_shape)
         image = _normalise(inputs)
         vgg_skips, x = _vgg(image, encoder_filters)
         # Three modules' inner arrays would be much to keep in training.
-        attend = functools.partial(_scaffold.cross_attend, recompute=True)
+        attend = functools.partial(scaffold.cross_attend, recompute=True)
         vgg_skips = attend(vgg_skips, dca, "vgg_dca_1")
         x = _pyramid(x, pyramid, "first_pyramid")
         x = _decoder(x, [[skip] for skip in vgg_skips], widths, "first_decoder")
@@ -96,9 +97,9 @@ def double_unet(
         skips = [list(pair) for pair in zip(vgg_skips, skips, strict=True)]
         x = _decoder(x, skips, widths, "second_decoder")
 
-        outputs = _scaffold.head(x, num_classes, activation)
+        outputs = scaffold.head(x, num_classes, activation)
     model = keras.Model(
-        inputs, outputs, name=_scaffold.model_name("double_unet", name, dca)
+        inputs, outputs, name=scaffold.model_name("double_unet", name, dca)
     )
     for layer, values in vgg_weights.items():
         model.get_layer(layer).set_weights(values)

@@ -1,7 +1,8 @@
 import keras
 
 from dca_keras import blocks
-from dca_keras.zoo import _scaffold
+from dca_keras.zoo import scaffold
+from dca_keras.zoo._models import register_model
 
 # A block of size U has int(ALPHA * U * share) channels in each of its three
 # convolutions.
@@ -9,7 +10,7 @@ ALPHA = 1.67
 SHARES = (0.167, 0.333, 0.5)
 
 
-@_scaffold.documented
+@register_model
 def multi_res_unet(
     input_shape=(224, 224, 3),
     num_classes=1,
@@ -41,12 +42,12 @@ def multi_res_unet(
         - [MultiResUNet](https://arxiv.org/abs/1902.04049)
         - [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
-    *sizes, bottom = _scaffold.check_filters(filters, least=3)
+    *sizes, bottom = scaffold.check_filters(filters, least=3)
     depth = len(sizes)
-    _scaffold.check_arguments(
+    scaffold.check_arguments(
         input_shape, num_classes, dca, stride=2**depth, num_skips=depth
     )
-    with _scaffold.dtype_scope(dtype):
+    with scaffold.dtype_scope(dtype):
         # === Encoder ===
         inputs = x = keras.Input(input_shape)
         skips = []
@@ -61,7 +62,7 @@ def multi_res_unet(
             x = blocks.max_pool(x, f"encoder_{stage}_pool")
 
         # === Skips ===
-        skips = _scaffold.cross_attend(skips, dca)
+        skips = scaffold.cross_attend(skips, dca)
 
         # === Bottom and decoder ===
         x = _multi_res_block(x, bottom, "bottom")
@@ -72,9 +73,9 @@ def multi_res_unet(
             x = blocks.concatenate([x, skips[stage - 1]], f"{block}_concat")
             x = _multi_res_block(x, size, block)
 
-        outputs = _scaffold.head(x, num_classes, activation)
+        outputs = scaffold.head(x, num_classes, activation)
     return keras.Model(
-        inputs, outputs, name=_scaffold.model_name("multi_res_unet", name, dca)
+        inputs, outputs, name=scaffold.model_name("multi_res_unet", name, dca)
     )
 
 

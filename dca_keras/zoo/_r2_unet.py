@@ -1,10 +1,11 @@
 import keras
 
 from dca_keras import blocks
-from dca_keras.zoo import _scaffold
+from dca_keras.zoo import scaffold
+from dca_keras.zoo._models import register_model
 
 
-@_scaffold.documented
+@register_model
 def r2_unet(
     input_shape=(224, 224, 3),
     num_classes=1,
@@ -36,12 +37,12 @@ def r2_unet(
         - [R2U-Net](https://arxiv.org/abs/1802.06955)
         - [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
-    *widths, bottom = _scaffold.check_filters(filters, least=3)
+    *widths, bottom = scaffold.check_filters(filters, least=3)
     depth = len(widths)
-    _scaffold.check_arguments(
+    scaffold.check_arguments(
         input_shape, num_classes, dca, stride=2**depth, num_skips=depth
     )
-    with _scaffold.dtype_scope(dtype):
+    with scaffold.dtype_scope(dtype):
         # === Encoder ===
         inputs = x = keras.Input(input_shape)
         skips = []
@@ -51,7 +52,7 @@ def r2_unet(
             x = blocks.max_pool(x, f"encoder_{stage}_pool")
 
         # === Skips ===
-        skips = _scaffold.cross_attend(skips, dca)
+        skips = scaffold.cross_attend(skips, dca)
 
         # === Bottom and decoder ===
         _, x = _recurrent_block(x, bottom, "bottom")
@@ -62,9 +63,9 @@ def r2_unet(
             x = blocks.concatenate([x, skips[stage - 1]], f"{block}_concat")
             _, x = _recurrent_block(x, width, block)
 
-        outputs = _scaffold.head(x, num_classes, activation)
+        outputs = scaffold.head(x, num_classes, activation)
     return keras.Model(
-        inputs, outputs, name=_scaffold.model_name("r2_unet", name, dca)
+        inputs, outputs, name=scaffold.model_name("r2_unet", name, dca)
     )
 
 

@@ -1,12 +1,13 @@
 import keras
 
 from dca_keras import blocks
-from dca_keras.zoo import _scaffold
+from dca_keras.zoo import scaffold
+from dca_keras.zoo._models import register_model
 
 DILATIONS = (1, 6, 12, 18)
 
 
-@_scaffold.documented
+@register_model
 def resunet_plus_plus(
     input_shape=(224, 224, 3),
     num_classes=1,
@@ -40,12 +41,12 @@ def resunet_plus_plus(
         - [ResUnet++](https://arxiv.org/abs/1911.07067)
         - [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
-    *widths, bottom = _scaffold.check_filters(filters, least=4)
+    *widths, bottom = scaffold.check_filters(filters, least=4)
     depth = len(widths) - 1
-    _scaffold.check_arguments(
+    scaffold.check_arguments(
         input_shape, num_classes, dca, stride=2**depth, num_skips=depth
     )
-    with _scaffold.dtype_scope(dtype):
+    with scaffold.dtype_scope(dtype):
         # === Encoder ===
         inputs = keras.Input(input_shape)
         x = _stem(inputs, widths[0])
@@ -58,7 +59,7 @@ def resunet_plus_plus(
             x = _residual_unit(x, width, block, strides=2)
 
         # === Skips ===
-        skips = _scaffold.cross_attend(skips, dca)
+        skips = scaffold.cross_attend(skips, dca)
 
         # === Bottom and decoder ===
         x = _pyramid(x, bottom, "bottom", activated=False)
@@ -70,8 +71,8 @@ def resunet_plus_plus(
             x = _residual_unit(x, widths[stage], block, strides=1)
 
         x = _pyramid(x, widths[0], "top", activated=True)
-        outputs = _scaffold.head(x, num_classes, activation)
-    name = _scaffold.model_name("resunet_plus_plus", name, dca)
+        outputs = scaffold.head(x, num_classes, activation)
+    name = scaffold.model_name("resunet_plus_plus", name, dca)
     return keras.Model(inputs, outputs, name=name)
 
 

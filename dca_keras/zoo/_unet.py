@@ -1,10 +1,11 @@
 import keras
 
 from dca_keras import blocks
-from dca_keras.zoo import _scaffold
+from dca_keras.zoo import scaffold
+from dca_keras.zoo._models import register_model
 
 
-@_scaffold.documented
+@register_model
 def unet(
     input_shape=(224, 224, 3),
     num_classes=1,
@@ -37,12 +38,12 @@ def unet(
         - [U-Net](https://arxiv.org/abs/1505.04597)
         - [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
-    *widths, bottom = _scaffold.check_filters(filters, least=3)
+    *widths, bottom = scaffold.check_filters(filters, least=3)
     depth = len(widths)
-    _scaffold.check_arguments(
+    scaffold.check_arguments(
         input_shape, num_classes, dca, stride=2**depth, num_skips=depth
     )
-    with _scaffold.dtype_scope(dtype):
+    with scaffold.dtype_scope(dtype):
         # === Encoder ===
         inputs = x = keras.Input(input_shape)
         skips = []
@@ -55,7 +56,7 @@ def unet(
             x = blocks.max_pool(x, f"{block}_pool")
 
         # === Skips ===
-        skips = _scaffold.cross_attend(skips, dca)
+        skips = scaffold.cross_attend(skips, dca)
 
         # === Bottom and decoder ===
         x = _two_convs(x, bottom, "bottom")
@@ -66,9 +67,9 @@ def unet(
             x = blocks.concatenate([x, skips[stage - 1]], f"{block}_concat")
             x = _two_convs(x, width, block)
 
-        outputs = _scaffold.head(x, num_classes, activation)
+        outputs = scaffold.head(x, num_classes, activation)
     return keras.Model(
-        inputs, outputs, name=_scaffold.model_name("unet", name, dca)
+        inputs, outputs, name=scaffold.model_name("unet", name, dca)
     )
 
 

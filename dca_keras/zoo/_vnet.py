@@ -1,10 +1,11 @@
 import keras
 
 from dca_keras import blocks
-from dca_keras.zoo import _scaffold
+from dca_keras.zoo import scaffold
+from dca_keras.zoo._models import register_model
 
 
-@_scaffold.documented
+@register_model
 def vnet(
     input_shape=(224, 224, 3),
     num_classes=1,
@@ -36,13 +37,13 @@ def vnet(
         - [V-Net](https://arxiv.org/abs/1606.04797)
         - [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
-    filters = _scaffold.check_filters(filters, least=3)
+    filters = scaffold.check_filters(filters, least=3)
     depth = len(filters) - 1
     attends = dca is not False
-    _scaffold.check_arguments(
+    scaffold.check_arguments(
         input_shape, num_classes, dca, stride=2**depth, num_skips=depth
     )
-    with _scaffold.dtype_scope(dtype):
+    with scaffold.dtype_scope(dtype):
         # === Encoder and bottom ===
         inputs = keras.Input(input_shape)
         raw, x = _first_stage(inputs, filters[0], "encoder_1", attends)
@@ -55,7 +56,7 @@ def vnet(
             skips.append(raw if attends else x)
 
         # === Skips ===
-        skips = _scaffold.cross_attend(skips[:depth], dca)
+        skips = scaffold.cross_attend(skips[:depth], dca)
 
         # === Decoder ===
         for stage in range(depth, 0, -1):
@@ -66,9 +67,9 @@ def vnet(
             x = _residual(x, up, width, _num_convs(stage), block)
             x = blocks.norm_prelu(x, f"{block}_out")
 
-        outputs = _scaffold.head(x, num_classes, activation)
+        outputs = scaffold.head(x, num_classes, activation)
     return keras.Model(
-        inputs, outputs, name=_scaffold.model_name("vnet", name, dca)
+        inputs, outputs, name=scaffold.model_name("vnet", name, dca)
     )
 
 

@@ -40,10 +40,11 @@ def layer_with(weights, skips, options):
     return layer
 
 
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
 @pytest.mark.parametrize("path", ARRAYS, ids=lambda path: path.stem)
-def test_layer_computes_the_equations(path):
+def test_layer_computes_the_equations(path, fast):
     skips, weights, outputs, options = load(path)
-    layer = layer_with(weights, skips, options)
+    layer = layer_with(weights, skips, {**options, "fast": fast})
     for ours, expected in zip(numpy(layer(skips)), outputs, strict=True):
         np.testing.assert_allclose(
             ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max()
@@ -90,8 +91,10 @@ def test_sides_need_not_be_known():
 def test_attention_scores_on_request(switches, kinds):
     shapes = (2, 8, 16, 4), (2, 4, 8, 8)
     skips = random_skips(*shapes)
-    layer = DualCrossAttention(
-        (2, 1), blocks=2, channel_heads=2, spatial_heads=4, **switches
+    options = {"blocks": 2, "channel_heads": 2, "spatial_heads": 4, **switches}
+    layer, plain = (
+        DualCrossAttention((2, 1), fast=fast, name="dca", **options)
+        for fast in (True, False)
     )
     outputs, scores = layer(skips, return_attention_scores=True)
     assert [tuple(output.shape) for output in outputs] == list(shapes)
@@ -105,8 +108,14 @@ def test_attention_scores_on_request(switches, kinds):
             assert [tuple(a.shape) for a in arrays] == expected[kind]
             for array in numpy(arrays):
                 np.testing.assert_allclose(array.sum(-1), 1, rtol=1e-5)
-    for ours, other in zip(numpy(layer(skips)), numpy(outputs), strict=True):
-        np.testing.assert_array_equal(ours, other)
+    plain.build(shapes)
+    plain.set_weights(layer.get_weights())
+    for ours, fast, other in zip(
+        numpy(outputs), numpy(layer(skips)), numpy(plain(skips)), strict=True
+    ):
+        # Scores come from the equations as they are written.
+        np.testing.assert_allclose(ours, other, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(ours, fast, rtol=1e-5, atol=1e-6)
 
 
 def test_attention_scores_in_a_functional_model():

@@ -110,6 +110,21 @@ def check_graph(model, x):
     np.testing.assert_allclose(graph(x), predict(model, x), atol=1e-6)
 
 
+def check_channels_first(builder, dca):
+    """Keras's global image format changes nothing: channels come last."""
+    x = images()
+    model = small(builder, dca=dca)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        other = small(builder, dca=dca)
+        other.set_weights(model.get_weights())
+        np.testing.assert_array_equal(predict(other, x), predict(model, x))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    formats = {getattr(x, "data_format", None) for x in other._flatten_layers()}
+    assert formats == {"channels_last", None}
+
+
 def check_every_weight_learns(builder, dca, dimensions=2):
     """Each trainable weight gets a finite gradient that is not all zero.
 

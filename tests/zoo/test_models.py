@@ -78,6 +78,10 @@ def test_volumes(builder, dca):
     check.check_volumes(builder, dca)
 
 
+def test_channels_first(builder, dca):
+    check.check_channels_first(builder, dca)
+
+
 @on_tensorflow
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_every_weight_learns(builder, dca, dimensions):
@@ -129,6 +133,13 @@ def test_depth_follows_the_filters():
             r"Nearest: \(256, 256, 3\)",
         ),
         ({"input_shape": (None, 8, 3)}, r"Nearest: \(None, 16, 3\)"),
+        (
+            {"input_shape": (3, 64, 80)},
+            r"channels last. Received: \(3, 64, 80\). "
+            r"Did you mean \(64, 80, 3\)\?",
+        ),
+        ({"input_shape": (1, 64, 64, 64)}, r"mean \(64, 64, 64, 1\)\?"),
+        ({"input_shape": (3, None, None)}, "Channels come last"),
         (
             {"input_shape": (96, 96, 3), "dca": DCAConfig(patch_size=64)},
             "multiples of 64",

@@ -1,6 +1,6 @@
-"""The folded attentions against their equations, whole and in blocks."""
+"""The fast path against the equations as `call` writes them."""
 
-import math
+import contextlib
 import subprocess
 import sys
 
@@ -15,48 +15,25 @@ from dca_keras.layers import (
     DualCrossAttention,
     SkipReconstruction,
     SpatialCrossAttention,
-    attention,
-    spatial_cross_attention,
 )
+from dca_keras.layers._fast import attention, spatial
 
 BACKEND = keras.backend.backend()
 WIDTHS, TOKENS = (8, 4, 12), 11
+# Keras computes in float32 on JAX and, where it multiplies, on PyTorch.
+FULL = ["float32", "float64"] if BACKEND == "tensorflow" else ["float32"]
 
 
-def plain(layer, tokens):
-    """The layer's equations step by step, one affine after the other."""
-    tokens = [ops.convert_to_tensor(stage) for stage in tokens]
-    normed = [
-        norm(stage) for norm, stage in zip(layer.norms, tokens, strict=True)
-    ]
-    joint = ops.concatenate(normed, axis=-1)
-    outputs = []
-    for i, (stage, own) in enumerate(zip(tokens, normed, strict=True)):
-        query, key, value = (
-            ops.split(affines[i](source), layer.heads, axis=-1)
-            for affines, source in zip(
-                (layer.queries, layer.keys, layer.values),
-                [joint if role in layer.joint else own for role in ROLES],
-                strict=True,
-            )
-        )
-        heads = zip(query, key, value, strict=True)
-        attended = ops.concatenate([by_kind(layer, *h) for h in heads], -1)
-        outputs.append(stage + layer.projections[i](attended))
-    return outputs
-
-
-ROLES = ("query", "key", "value")
-
-
-def by_kind(layer, query, key, value):
-    if isinstance(layer, ChannelCrossAttention):
-        scores = ops.einsum("bnq,bnk->bqk", query, key)
-        scores = ops.softmax(scores / math.sqrt(sum(WIDTHS)))
-        return ops.einsum("bqk,bnk->bnq", scores, value)
-    scores = ops.einsum("bqc,bkc->bqk", query, key)
-    scores = ops.softmax(scores / math.sqrt(sum(WIDTHS) / layer.heads))
-    return ops.einsum("bqk,bkc->bqc", scores, value)
+@contextlib.contextmanager
+def plain(layer):
+    """Inside, the layer runs its equations as they are written."""
+    parts = [p for p in layer._flatten_layers() if hasattr(p, "fast")]
+    assert parts and all(part.fast for part in parts)
+    for part in parts:
+        part.fast = False
+    yield
+    for part in parts:
+        part.fast = True
 
 
 def gradients(layer, function, arrays, above):
@@ -65,8 +42,10 @@ def gradients(layer, function, arrays, above):
     def loss(tokens):
         outputs = function(tokens)
         slopes = [ops.convert_to_tensor(array) for array in above]
-        pairs = zip(outputs, slopes, strict=True)
-        return sum(ops.sum(output * slope) for output, slope in pairs)
+        return sum(
+            ops.sum(ops.cast(output, slope.dtype) * slope)
+            for output, slope in zip(outputs, slopes, strict=True)
+        )
 
     weights = layer.trainable_weights
     if BACKEND == "tensorflow":
@@ -95,13 +74,32 @@ def gradients(layer, function, arrays, above):
     return [*found[0], *found[1]]
 
 
+def evaluate(layer, function, arrays, above):
+    """Outputs, statistics and gradients of one step from the same start."""
+    start = layer.get_weights()
+    outputs = function(arrays)
+    averages = [w.value for w in layer.non_trainable_weights]
+    averages = [ops.convert_to_numpy(average) for average in averages]
+    found = gradients(layer, function, arrays, above)
+    layer.set_weights(start)
+    arrays = [ops.cast(x, "float64") for x in (*outputs, *averages, *found)]
+    return [ops.convert_to_numpy(array) for array in arrays]
+
+
+def randomise(layer, rng):
+    for weight in layer.weights:
+        if weight.path.endswith("variance"):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        else:
+            weight.assign(rng.normal(0.4, 0.6, weight.shape))
+
+
 def random_layer(make, dtype):
     """A layer with random weights, inputs, and slopes of its outputs."""
     rng = np.random.default_rng(4)
     layer = make(dtype=dtype)
     layer.build([(None, None, width) for width in WIDTHS])
-    for weight in layer.weights:
-        weight.assign(rng.normal(0.4, 0.6, weight.shape))
+    randomise(layer, rng)
     arrays, above = (
         [rng.standard_normal((2, TOKENS, w)).astype(dtype) for w in WIDTHS]
         for _ in range(2)
@@ -119,93 +117,136 @@ def assert_close(ours, expected, dtype):
 ATTENTIONS = {
     "channel": lambda **how: ChannelCrossAttention(1, **how),
     "channel_heads": lambda **how: ChannelCrossAttention(4, **how),
-    "channel_anew": lambda **how: ChannelCrossAttention(4, True, **how),
+    "channel_recomputed": lambda **how: ChannelCrossAttention(4, True, **how),
     "spatial": lambda **how: SpatialCrossAttention(4, **how),
     "blocks": lambda **how: SpatialCrossAttention(4, query_block=4, **how),
     "one_block": lambda **how: SpatialCrossAttention(1, query_block=16, **how),
-    "spatial_anew": lambda **how: SpatialCrossAttention(
+    "spatial_recomputed": lambda **how: SpatialCrossAttention(
         4, recompute=True, **how
     ),
 }
 
 
-# Keras computes in float32 on JAX and, where it multiplies, on PyTorch.
-@pytest.mark.parametrize(
-    "dtype", ["float32", "float64"] if BACKEND == "tensorflow" else ["float32"]
-)
+@pytest.mark.parametrize("dtype", FULL)
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", ATTENTIONS)
-def test_folding_changes_neither_values_nor_gradients(name, training, dtype):
+def test_attentions_compute_their_equations(name, training, dtype):
     layer, arrays, above = random_layer(ATTENTIONS[name], dtype)
 
-    def ours(tokens):
+    def function(tokens):
         return layer(tokens, training=training)
 
-    def literally(tokens):
-        return plain(layer, tokens)
+    ours = evaluate(layer, function, arrays, above)
+    with plain(layer):
+        expected = evaluate(layer, function, arrays, above)
+    assert_close(ours, expected, dtype)
 
-    assert_close(ours(arrays), literally(arrays), dtype)
-    found, expected = (
-        gradients(layer, function, arrays, above)
-        for function in (ours, literally)
+
+def module(sides, query_block, dtype):
+    """The module on two skips, with random weights."""
+    rng = np.random.default_rng(9)
+    coarse = [side // 2 for side in sides]
+    shapes = (2, *sides, 4), (2, *coarse, 8)
+    layer = DualCrossAttention(
+        (2, 1),
+        channel_heads=2,
+        token_activation=len(sides) == 3,
+        query_block=query_block,
+        recompute=query_block is None,
+        dtype=dtype,
+        name="dca",
     )
-    assert_close(found, expected, dtype)
+    layer.build(shapes)
+    randomise(layer, rng)
+    arrays, above = (
+        [rng.standard_normal(shape).astype("float32") for shape in shapes]
+        for _ in range(2)
+    )
+    return layer, arrays, above
 
 
-@pytest.mark.parametrize("name", ["spatial", "blocks"])
-def test_scores_are_the_softmax_of_the_equations(name):
+@pytest.mark.parametrize("query_block", [None, 5])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("sides", [(8, 6), (4, 2, 6)])
+def test_the_module_computes_its_equations(sides, training, query_block):
+    layer, arrays, above = module(sides, query_block, "float32")
+
+    def function(skips):
+        return layer(skips, training=training)
+
+    ours = evaluate(layer, function, arrays, above)
+    with plain(layer):
+        expected = evaluate(layer, function, arrays, above)
+    assert_close(ours, expected, "float32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("query_block", [None, 5])
+@pytest.mark.parametrize("training", [False, True])
+def test_half_precision_stays_near_the_equations(policy, query_block, training):
+    layer, arrays, above = module((8, 6), query_block, policy)
+    exact, _, _ = module((8, 6), query_block, "float32")
+
+    def function(layer):
+        return lambda skips: layer(skips, training=training)
+
+    ours = evaluate(layer, function(layer), arrays, above)
+    with plain(layer), plain(exact):
+        halves = evaluate(layer, function(layer), arrays, above)
+        expected = evaluate(exact, function(exact), arrays, above)
+
+    def error(found):
+        return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+    ours, halves, expected = (
+        np.concatenate([array.ravel() for array in arrays])
+        for arrays in (ours, halves, expected)
+    )
+    assert error(ours) < 4 * error(halves) < 0.4
+
+
+@pytest.mark.parametrize("name", ["channel_heads", "spatial", "blocks"])
+def test_scores_are_those_of_the_equations(name):
     layer, arrays, _ = random_layer(ATTENTIONS[name], "float32")
     outputs, scores = layer(arrays, return_attention_scores=True)
     assert_close(outputs, layer(arrays), "float32")
-    for array in scores:
-        assert tuple(array.shape) == (2, 4, TOKENS, TOKENS)
+    with plain(layer):
+        for ours, other in zip(outputs, layer(arrays), strict=True):
+            np.testing.assert_array_equal(
+                *map(ops.convert_to_numpy, (ours, other))
+            )
+    for array, width in zip(scores, WIDTHS, strict=True):
+        shape = (TOKENS, TOKENS)
+        if name == "channel_heads":
+            shape = (width // 4, sum(WIDTHS) // 4)
+        assert tuple(array.shape) == (2, 4, *shape)
         rows = ops.convert_to_numpy(ops.sum(array, axis=-1))
         np.testing.assert_allclose(rows, 1, rtol=1e-5)
-
-
-def test_the_backends_own_kernel_gives_the_same():
-    rng = np.random.default_rng(5)
-    shapes = (2, 4, 8, TOKENS), (4, 8, 1), (4, 8, 1), (2, 4, 3, TOKENS)
-    arrays = [rng.standard_normal(s).astype("float32") for s in shapes]
-    arrays = [ops.convert_to_tensor(array) for array in arrays]
-    expected, _ = attention.attend(*arrays)
-    assert_close([attention.attend_fused(*arrays)], [expected], "float32")
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_many_tokens_are_attended_in_blocks(monkeypatch, training):
     layer, arrays, _ = random_layer(ATTENTIONS["spatial"], "float32")
     expected = layer(arrays, training=training)
-    # At rest two limits say so, in training one.
-    limits = {"BLOCK_SCORES": 1}
+    # At inference two limits say so, in training one.
+    limits = {"BLOCK_SCORES": 1, "LEAST_QUERIES": 3}
     if not training:
-        limits["WHOLE_AT_REST"] = TOKENS - 1
+        limits["WHOLE_AT_INFERENCE"] = TOKENS - 1
     for name, limit in limits.items():
-        monkeypatch.setattr(spatial_cross_attention, name, limit)
-    monkeypatch.setattr(spatial_cross_attention, "LEAST_QUERIES", 3)
+        monkeypatch.setattr(spatial, name, limit)
     used = []
-    blocked = spatial_cross_attention.attend_in_blocks
+    blocked = spatial.attend_in_blocks
 
     def watched(*args):
         used.append(args[4])
         return blocked(*args)
 
-    monkeypatch.setattr(spatial_cross_attention, "attend_in_blocks", watched)
+    monkeypatch.setattr(spatial, "attend_in_blocks", watched)
     assert_close(layer(arrays, training=training), expected, "float32")
     assert used == [3] * len(WIDTHS)
-    if training:  # which says nothing of the whole maps at rest
+    if training:  # which says nothing of whole maps at inference
         layer(arrays, training=False)
         assert used == [3] * len(WIDTHS)
-
-
-@pytest.mark.parametrize("query_block", [0, -1, 2.0, True, "auto"])
-def test_bad_query_block(query_block):
-    for make in (
-        lambda: SpatialCrossAttention(4, query_block=query_block),
-        lambda: DualCrossAttention(query_block=query_block),
-    ):
-        with pytest.raises(ValueError, match="`query_block` must be"):
-            make()
 
 
 def dual(query_block, sides=(12, 8)):
@@ -294,7 +335,7 @@ def test_a_step_in_blocks_holds_no_whole_map():
     assert grown < one_map
 
 
-def way_back(function, shapes):
+def backward(function, shapes):
     """The graph of a function's gradient, given the upstream one."""
     import tensorflow as tf
 
@@ -325,39 +366,39 @@ SHAPES = (1, 2, 8, TOKENS), (1, 2, 8, TOKENS), (2, 8, 1), (2, 8, 1)
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's graphs")
 @pytest.mark.parametrize("keep", [False, True])
-def test_whole_scores_are_kept_or_made_anew(keep):
+def test_whole_scores_are_kept_or_recomputed(keep):
     def attended(values, tokens, scale, bias):
         return attention.attend_in_blocks(
             tokens, scale, bias, values, keep=keep
         )
 
-    graph = way_back(attended, [SHAPES[0], *SHAPES])
+    graph = backward(attended, [SHAPES[0], *SHAPES])
     maps = [op for op in graph.get_operations() if op.type == "Softmax"]
     # Scores that do not wait for the upstream would be there, and stay, from
-    # the way forth on.
+    # the forward pass on.
     assert [waits(op, graph) for op in maps] == [False] + [True] * (not keep)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's loops")
-def test_the_way_back_in_blocks_waits_for_the_gradient():
+def test_the_backward_pass_in_blocks_waits_for_the_gradient():
     import tensorflow as tf
 
     def attended(values, tokens, scale, bias):
         return attention.attend_in_blocks(tokens, scale, bias, values, 3)
 
-    graph = way_back(attended, [SHAPES[0], *SHAPES])
+    graph = backward(attended, [SHAPES[0], *SHAPES])
     loops = [op for op in graph.get_operations() if "While" in op.type]
     counters = [x.op for x in loops[-1].inputs if x.dtype == tf.int32]
     assert len(loops) == 2
-    # A loop whose counters do not wait begins during the way forth.
+    # A loop whose counters do not wait begins in the forward pass.
     assert any(waits(op, graph) for op in counters)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's graphs")
-def test_a_reconstruction_is_made_anew_on_the_way_back():
+def test_a_reconstruction_is_recomputed_in_the_backward_pass():
     layer = SkipReconstruction(2)
     layer.build((None, 6, 4), (None, 4, 6, 4))
-    graph = way_back(
+    graph = backward(
         lambda tokens, skip: layer(tokens, skip, training=True),
         [(1, 4, 6, 4), (1, 6, 4), (1, 4, 6, 4)],
     )
@@ -370,46 +411,31 @@ def test_a_reconstruction_is_made_anew_on_the_way_back():
     assert [waits(op, graph) for op in sums] == [False, False, True]
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float32", "float64"] if BACKEND == "tensorflow" else ["float32"]
-)
+@pytest.mark.parametrize("dtype", FULL)
 @pytest.mark.parametrize("sides", [(8, 6), (4, 4, 6)])
 def test_reconstruction_trains_like_its_equations(sides, dtype):
-    tokens_shape = (2, math.prod(sides) // 2 ** len(sides), 5)
+    tokens_shape = (2, np.prod(sides) // 2 ** len(sides), 5)
     skip_shape = (2, *sides, 5)
     rng = np.random.default_rng(7)
     layer = SkipReconstruction(2, dtype=dtype)
     layer.build(tokens_shape, skip_shape)
-    for weight in layer.weights:
-        weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-    start = layer.get_weights()
+    randomise(layer, rng)
     arrays = [
         rng.normal(0.7, 1, shape).astype(dtype)
         for shape in (tokens_shape, skip_shape)
     ]
     above = [rng.standard_normal(skip_shape).astype(dtype)]
 
-    def ours(arrays):
+    def function(arrays):
         return [layer(*arrays, training=True)]
 
-    def literally(arrays):
-        tokens, skip = map(ops.convert_to_tensor, arrays)
-        grid = [side // 2 for side in sides]
-        grid = ops.reshape(layer.conv(tokens), (2, *grid, 5))
-        total = layer.upsampling(grid) + skip
-        return [ops.relu(layer.norm(total, training=True))]
-
-    after = []
-    for function in (ours, literally):
-        layer.set_weights(start)
-        outputs = function(arrays)
-        averages = [w.value for w in layer.non_trainable_weights]
-        found = gradients(layer, function, arrays, above)
-        after.append([*outputs, *averages, *found])
-    assert_close(*after, dtype)
+    ours = evaluate(layer, function, arrays, above)
+    with plain(layer):
+        expected = evaluate(layer, function, arrays, above)
+    assert_close(ours, expected, dtype)
 
 
-def test_transposed_upsampling_is_its_gradient():
+def test_upsampling_knows_its_gradient():
     rng = np.random.default_rng(8)
     layer = AlignedUpsampling(3)
     inputs, slopes = (
@@ -417,7 +443,7 @@ def test_transposed_upsampling_is_its_gradient():
         for shape in ((2, 3, 4, 2, 5), (2, 9, 12, 6, 5))
     )
     expected = np.sum(ops.convert_to_numpy(layer(inputs)) * slopes)
-    back = layer.transposed(ops.convert_to_tensor(slopes))
+    back = layer.input_gradient(ops.convert_to_tensor(slopes))
     found = np.sum(ops.convert_to_numpy(back) * inputs)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
@@ -428,16 +454,16 @@ def test_recomputing_is_an_option_of_the_whole_layer(tmp_path):
         inputs = [keras.Input((12, 8, 4)), keras.Input((6, 4, 8))]
         layer = DualCrossAttention((2, 1), recompute=recompute, name="dca")
         models.append(keras.Model(inputs, layer(inputs)))
-    kept, anew = models
-    anew.set_weights(kept.get_weights())
+    kept, recomputed = models
+    recomputed.set_weights(kept.get_weights())
     after = []
-    for model in (kept, anew):
+    for model in (kept, recomputed):
         model.compile(keras.optimizers.SGD(0.1), "mse")
         targets = [np.ones_like(skip) for skip in skips()]
         model.fit(skips(), targets, batch_size=2, epochs=2, verbose=0)
         after.append(model.get_weights())
     assert_close(*after, "float32")
-    anew.save(tmp_path / "model.keras")
+    recomputed.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras").get_layer("dca")
     assert again.recompute
     assert all(attention.recompute for attention in again.attentions)

@@ -3,8 +3,8 @@
 from keras import ops
 
 
-def own_gradient(function):
-    """Gives a function the gradient that it returns.
+def custom_gradient(function):
+    """Give a function the gradient that it returns.
 
     Args:
         function: Takes tensors, and returns one tensor and a function from
@@ -27,10 +27,10 @@ def own_gradient(function):
 
 
 def zero_after(upstream):
-    """An integer zero that is known once the upstream gradient is.
+    """Return an integer zero that is known once the upstream gradient is.
 
-    What is made anew on the way back starts from it. TensorFlow would make it
-    as soon as the rest of its inputs is there, or take what the way forth
-    made, and keep it until it is wanted.
+    What is recomputed in the backward pass starts from it. TensorFlow would
+    otherwise compute it as soon as its other inputs are there, or share it
+    with the forward pass, and keep it until it is used.
     """
     return 0 * ops.cast(ops.reshape(upstream, (-1,))[0] > 0, "int32")

@@ -1,4 +1,8 @@
-"""What every builder begins and ends with, and the seam for attention."""
+"""What every builder begins and ends with, and the seam for attention.
+
+An architecture of your own is built from these functions and from those of
+`dca_keras.blocks`; see `dca_keras.zoo.register_model`.
+"""
 
 import contextlib
 import dataclasses
@@ -10,34 +14,14 @@ from dca_keras import blocks
 from dca_keras.config import DCAConfig, is_positive_int
 from dca_keras.layers import DualCrossAttention
 
-# Indented as it will stand in the builders' docstrings.
-COMMON_ARGUMENTS = """\
-input_shape: `(height, width, channels)`, or `(depth, height, width,
-            channels)` for the 3-D model. Sides may be `None` and need not be
-            equal; known ones are multiples of what the poolings divide by.
-        num_classes: 1 for one foreground class, otherwise the number of
-            classes with the background.
-        dca: `True` for the paper's Dual Cross-Attention on the skips,
-            `False` for the plain baseline, or a `DCAConfig`.
-        activation: Of the head. "auto" is sigmoid for one class and softmax
-            for more; `None` returns logits.
-        name: The model's name.
-        dtype: A dtype policy such as "mixed_float16". The head computes in
-            float32 under the mixed ones."""
-
-
-def documented(builder):
-    """Writes the arguments that all builders share into the docstring."""
-    if builder.__doc__:  # none under python -OO
-        builder.__doc__ = builder.__doc__.replace(
-            "{common_arguments}", COMMON_ARGUMENTS
-        )
-    return builder
-
 
 @contextlib.contextmanager
 def dtype_scope(dtype):
-    """Layers made inside get the dtype policy `dtype`; None changes nothing."""
+    """Give layers made inside the dtype policy `dtype`; None changes nothing.
+
+    Args:
+        dtype: A builder's `dtype` argument.
+    """
     before = keras.config.dtype_policy()
     if dtype is not None:
         keras.config.set_dtype_policy(dtype)
@@ -48,10 +32,17 @@ def dtype_scope(dtype):
 
 
 def check_arguments(input_shape, num_classes, dca, *, stride, num_skips):
-    """Raises `ValueError` for arguments that no model can be built from.
+    """Refuse arguments that no model can be built from.
 
-    `stride` is what the architecture divides sides by, `num_skips` how many
-    skips it hands to Dual Cross-Attention.
+    Args:
+        input_shape: A builder's argument.
+        num_classes: A builder's argument.
+        dca: A builder's argument.
+        stride: Number that the architecture's poolings divide sides by.
+        num_skips: Number of skips that it hands to Dual Cross-Attention.
+
+    Raises:
+        ValueError: If one of them is not as builders describe it.
     """
     if not is_positive_int(num_classes):
         raise ValueError(
@@ -70,22 +61,42 @@ def check_arguments(input_shape, num_classes, dca, *, stride, num_skips):
         raise ValueError(
             "`input_shape` must be (height, width, channels) or (depth, "
             "height, width, channels), positive integers; sides may be None. "
-            f"Received: {input_shape!r}."
+            f"Channels come last. Received: {input_shape!r}."
         )
+    _check_sides(input_shape, stride)
+
+
+def _check_sides(input_shape, stride):
     *sides, channels = input_shape
-    if any(side is not None and side % stride for side in sides):
-        nearest = tuple(
-            side and max(stride, round(side / stride) * stride)
-            for side in sides
-        )
+    if all(side is None or side % stride == 0 for side in sides):
+        return
+    if sides[0] in range(1, 5) and channels > 4:  # as PyTorch orders them
         raise ValueError(
-            f"`input_shape` sides must be multiples of {stride}. Received: "
-            f"{tuple(input_shape)}. Nearest: {(*nearest, channels)}."
+            "`input_shape` must have its channels last. Received: "
+            f"{tuple(input_shape)}. Did you mean "
+            f"{(*sides[1:], channels, sides[0])}?"
         )
+    nearest = (
+        side and max(stride, round(side / stride) * stride) for side in sides
+    )
+    raise ValueError(
+        f"`input_shape` sides must be multiples of {stride}. Received: "
+        f"{tuple(input_shape)}. Nearest: {(*nearest, channels)}."
+    )
 
 
 def check_filters(filters, least, most=None, argument="filters"):
-    """`filters` as a tuple, if they are that many positive widths."""
+    """Return `filters` as a tuple, if they are that many positive widths.
+
+    Args:
+        filters: A builder's widths, from the finest stage to the bottom.
+        least: Least number of widths.
+        most: Largest number of widths; `None` is any.
+        argument: Name of the builder's argument, for the error.
+
+    Raises:
+        ValueError: If they are not.
+    """
     if (
         not isinstance(filters, (tuple, list))
         or not least <= len(filters) <= (most or len(filters))
@@ -100,7 +111,7 @@ def check_filters(filters, least, most=None, argument="filters"):
 
 
 def dca_config(dca):
-    """A builder's `dca` argument as a `DCAConfig`, or None without DCA."""
+    """Return a builder's `dca` as a `DCAConfig`, or None without attention."""
     if isinstance(dca, DCAConfig):
         return dca
     if isinstance(dca, bool):
@@ -111,7 +122,7 @@ def dca_config(dca):
 
 
 def patch_sizes(config, num_skips):
-    """One pooling window a skip, each half of the one before."""
+    """Return one pooling window a skip, each half of the one before."""
     deepest = 2 ** (num_skips - 1)
     patch = config.patch_size or deepest
     if patch % deepest:
@@ -124,7 +135,19 @@ def patch_sizes(config, num_skips):
 
 
 def cross_attend(skips, dca, name="dca", recompute=False):
-    """The skips, from the finest on, through DCA, or untouched without it."""
+    """Pass skips through Dual Cross-Attention, or untouched without it.
+
+    Args:
+        skips: List of tensors, from the finest on, each of half the sides of
+            the one before.
+        dca: A builder's argument.
+        name: Name of the layer.
+        recompute: Whether training trades time for memory: see
+            `DualCrossAttention`.
+
+    Returns:
+        A list of tensors of the same shapes.
+    """
     config = dca_config(dca)
     if config is None:
         return skips
@@ -139,12 +162,20 @@ def cross_attend(skips, dca, name="dca", recompute=False):
 
 
 def model_name(architecture, name, dca):
-    """The given name, or the architecture's with "_dca" where it attends."""
+    """Return `name`, or the architecture's with "_dca" where it attends."""
     return name or (architecture if dca is False else f"{architecture}_dca")
 
 
 def head(x, num_classes, activation, name="head"):
-    """1x1 convolution to the classes and the activation, in float32."""
+    """Apply a 1x1 convolution to the classes and the activation, in float32.
+
+    Args:
+        x: Tensor, the last features.
+        num_classes: A builder's argument.
+        activation: A builder's argument; "auto" is sigmoid for one class and
+            softmax for more.
+        name: Name of the layer.
+    """
     if activation == "auto":
         activation = "sigmoid" if num_classes == 1 else "softmax"
     dtype = keras.config.dtype_policy().variable_dtype
