@@ -2,6 +2,10 @@
 
 import dataclasses
 
+from dca_keras._fields import COUNT, SWITCH, check, field, is_positive_int
+
+__all__ = ["DCAConfig", "is_positive_int"]
+
 
 @dataclasses.dataclass(frozen=True)
 class DCAConfig:
@@ -37,30 +41,25 @@ class DCAConfig:
         https://arxiv.org/abs/2303.17696)
     """
 
-    patch_size: int | None = None
-    blocks: int = 1
-    channel_heads: int = 1
-    spatial_heads: int = 4
-    channel_attention: bool = True
-    spatial_attention: bool = True
-    token_activation: bool = False
+    patch_size: int | None = field(
+        "Side in pixels of the square that one token of DCA stands for.",
+        COUNT,
+        None,
+    )
+    blocks: int = field(
+        "How many times DCA's two attentions follow each other.", COUNT, 1
+    )
+    channel_heads: int = field("Heads of the channel attention.", COUNT, 1)
+    spatial_heads: int = field("Heads of the spatial attention.", COUNT, 4)
+    channel_attention: bool = field(
+        "Let DCA's tokens attend across channels.", SWITCH, True
+    )
+    spatial_attention: bool = field(
+        "Let DCA's tokens attend across space.", SWITCH, True
+    )
+    token_activation: bool = field(
+        "LayerNorm and GELU after DCA's attentions.", SWITCH, False
+    )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is bool:
-                valid, rule = isinstance(value, bool), "True or False"
-            else:
-                valid = is_positive_int(value) or (
-                    field.name == "patch_size" and value is None
-                )
-                rule = "a positive integer"
-            if not valid:
-                raise ValueError(
-                    f"`{field.name}` must be {rule}. Received: {value!r}."
-                )
-
-
-def is_positive_int(value):
-    """Whether `value` is an integer (a boolean is none) of at least 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        check(self)

@@ -1,6 +1,7 @@
 """Recipes: what a training run is made of, as one value.
 
-`recipes.toml` holds the numbers; `make_recipe` merges them with the user's.
+A hyperparameter is a field of `Recipe`, defined once; `recipes.toml` holds
+the numbers, and `make_recipe` merges them with the user's.
 """
 
 import dataclasses
@@ -9,13 +10,26 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
-from dca_keras._recipe_rules import check_recipe
+from dca_keras import _fields
+from dca_keras._fields import (
+    COUNT,
+    IDENTIFIER,
+    NAMES,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SIDES,
+    SWITCH,
+    TEXT,
+    WIDTHS,
+    at_least,
+    field,
+    one_of,
+    same_field,
+)
 from dca_keras.config import DCAConfig
-from dca_keras.data import read_dataset
-from dca_keras.zoo import create_model
 
 SPLITS = PARTS = ("train", "val", "test")
-ATTENTION = tuple(field.name for field in dataclasses.fields(DCAConfig))
+ATTENTION = tuple(f.name for f in dataclasses.fields(DCAConfig))
 # By whether there is channel attention and whether there is spatial.
 VARIANTS = {
     (True, True): "dca",
@@ -23,118 +37,199 @@ VARIANTS = {
     (False, True): "dca_spatial",
     (False, False): "dca_control",
 }
+# What `per_image_loss` of earlier versions is now.
+PER_IMAGE_LOSS = {"class_name": "DiceLoss", "config": {"per_image": True}}
+# What may choose the best epoch, and whether the least or the most is best.
+MONITORS = {"val_dice": max, "val_iou": max, "val_loss": min}
+
+
+def _models():
+    from dca_keras.zoo import list_models
+
+    return list_models()
+
+
+def _datasets():
+    from dca_keras.data import list_datasets
+
+    return list_datasets()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides what a training run does.
 
-    Args:
-        model: Name of an architecture, one of `dca_keras.zoo.list_models()`.
-        data: Name of a dataset, one of `dca_keras.data.list_datasets()`.
-        data_dir: The dataset's folder as an absolute path; `None` for a
-            dataset that needs none.
-        partial: Whether to be content with an archive of which files are
-            missing, using what is there.
-        empty_masks: Whether a mask may be without foreground; if not, such an
-            image counts as one that can't be used.
-        skip_broken: Whether to go on without images that can't be used;
-            they are listed.
-        cache: Where resized images are kept: `"memory"`, `"none"` (they are
-            read again in every epoch) or a folder, see
-            `dca_keras.data.prepare`.
-        protocol: `"held_out"`, or `"paper"` to choose the best epoch on the
-            test part, as the paper did: fit to compare with it, and too high.
-        dca: Whether Dual Cross-Attention refines the skip connections.
-        patch_size, blocks, channel_heads, spatial_heads, channel_attention,
-            spatial_attention, token_activation: As in `dca_keras.DCAConfig`;
-            without effect where `dca` is false.
-        image_size: `(height, width)` in pixels that images are resized to.
-        channels: Channels of an image.
-        num_classes: Classes of a mask; 1 is foreground against background.
-        filters: Widths from the finest stage to the bottom; `None` for the
-            architecture's own.
-        epochs: Passes over the training part.
-        batch_size: Images a step.
-        learning_rate: Adam's learning rate.
-        schedule: What becomes of it, step by step: `"constant"`, `"cosine"`
-            or `"polynomial"` (of power 0.9), both down to 0 at the end.
-        patience: Epochs without a better validation Dice after which training
-            stops; `None` for never.
-        per_image_loss: Whether the loss is the mean of each image's own; if
-            not, it pools the whole batch, as published.
-        augment: Whether training images are augmented at random.
-        seed: Seed of the initial weights, the shuffling, the augmentation and
-            a dataset's random splits.
-        dtype: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
-        strategy: `"single"` device, `"mirrored"` over the devices of this
-            machine, or `"multi_worker"` over several machines, see
-            `dca_keras.training.strategies`. `batch_size` is the batch of all.
-        sync_batch_norm: Whether batch norm takes its statistics over all
-            replicas; if not, each takes those of its own share.
-
     Raises:
-        ValueError: If a value is not what its line above says.
+        ValueError: If a value is not what the rule of its field says.
     """
 
-    model: str
-    data: str
-    data_dir: str | None = None
-    partial: bool = False
-    empty_masks: bool = True
-    skip_broken: bool = False
-    cache: str = "memory"
-    protocol: str
-    dca: bool
-    patch_size: int | None = DCAConfig.patch_size
-    blocks: int = DCAConfig.blocks
-    channel_heads: int = DCAConfig.channel_heads
-    spatial_heads: int = DCAConfig.spatial_heads
-    channel_attention: bool = DCAConfig.channel_attention
-    spatial_attention: bool = DCAConfig.spatial_attention
-    token_activation: bool = DCAConfig.token_activation
-    image_size: tuple[int, int]
-    channels: int
-    num_classes: int
-    filters: tuple[int, ...] | None = None
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: str = "constant"
-    patience: int | None = None
-    per_image_loss: bool = False
-    augment: bool
-    seed: int
-    dtype: str
-    strategy: str = "single"
-    sync_batch_norm: bool = False
+    plugins: tuple[str, ...] = field(
+        "Modules that are imported first, for models, data sets and losses "
+        "of your own.",
+        NAMES,
+        (),
+    )
+    model: str = field(
+        "Architecture; `dca-keras models` lists them.", one_of(_models)
+    )
+    data: str = field(
+        "Data set, such as synthetic or image_folder.", one_of(_datasets)
+    )
+    data_dir: str | None = field(
+        "The data set's folder.",
+        dataclasses.replace(TEXT, text="a path", show=lambda v: Path(v).name),
+        None,
+    )
+    partial: bool = field(
+        "Accept an archive that is not complete, and use what is there.",
+        SWITCH,
+        False,
+    )
+    empty_masks: bool = field(
+        "Accept masks without foreground; if not, their images count as "
+        "unusable.",
+        SWITCH,
+        True,
+    )
+    skip_broken: bool = field(
+        "Go on without images that can't be used; they are listed.",
+        SWITCH,
+        False,
+    )
+    cache: str = field(
+        "Where resized images are kept: memory, none (they are read again in "
+        "every epoch), or a folder that `dca-keras prepare` wrote.",
+        dataclasses.replace(TEXT, text="memory, none or a folder"),
+        "memory",
+    )
+    protocol: str = field(
+        "held_out, or paper: the best epoch is chosen on the test split, as "
+        "the paper did, and scores are too high.",
+        one_of(("held_out", "paper")),
+    )
+    dca: bool = field("Dual Cross-Attention on the skip connections.", SWITCH)
+    patch_size: int | None = same_field(DCAConfig, "patch_size")
+    blocks: int = same_field(DCAConfig, "blocks")
+    channel_heads: int = same_field(DCAConfig, "channel_heads")
+    spatial_heads: int = same_field(DCAConfig, "spatial_heads")
+    channel_attention: bool = same_field(DCAConfig, "channel_attention")
+    spatial_attention: bool = same_field(DCAConfig, "spatial_attention")
+    token_activation: bool = same_field(DCAConfig, "token_activation")
+    image_size: tuple[int, int] = field(
+        "Size that images are resized to: 256, or 192x256, height x width.",
+        SIDES,
+    )
+    channels: int = field("Channels: 3 for colour, 1 for grey.", COUNT)
+    num_classes: int = field(
+        "1, or the number of classes with the background.", COUNT
+    )
+    filters: tuple[int, ...] | None = field(
+        "Widths from the finest stage to the bottom, such as "
+        "16,32,64,128,256; the architecture's own if not given.",
+        WIDTHS,
+        None,
+    )
+    epochs: int = field("Passes over the training images.", COUNT)
+    batch_size: int = field("Images a step, on all devices together.", COUNT)
+    loss: str | dict = field(
+        "Loss: a name that Keras or a plugin knows, or JSON of class_name and "
+        "config.",
+        IDENTIFIER,
+        "dice_loss",
+    )
+    optimizer: str | dict = field(
+        "Optimizer: a name that Keras or a plugin knows, or JSON of "
+        "class_name and config.",
+        IDENTIFIER,
+        "adam",
+    )
+    learning_rate: float = field("Learning rate, after warm-up.", POSITIVE)
+    weight_decay: float | None = field(
+        "Weight decay; the optimizer's own if not given.", NOT_NEGATIVE, None
+    )
+    clip_norm: float | None = field(
+        "Scale gradients down to this norm of all together; off if not given.",
+        POSITIVE,
+        None,
+    )
+    schedule: str = field(
+        "Learning-rate schedule: constant; cosine or polynomial (of power "
+        "0.9) fall to 0 at the end.",
+        one_of(("constant", "cosine", "polynomial")),
+        "constant",
+    )
+    warmup_epochs: int = field(
+        "Epochs in which the learning rate rises linearly from 0.",
+        at_least(0),
+        0,
+    )
+    monitor: str = field(
+        "Score that chooses the best epoch: val_dice, val_iou or val_loss.",
+        one_of(tuple(MONITORS)),
+        "val_dice",
+    )
+    patience: int | None = field(
+        "Epochs without a better score after which training stops; never if "
+        "not given.",
+        COUNT,
+        None,
+    )
+    augment: bool = field("Augment training images at random.", SWITCH)
+    seed: int = field(
+        "Seed of the initial weights, the shuffling, the augmentation and "
+        "drawn data sets.",
+        at_least(0),
+    )
+    dtype: str = field(
+        "float32, mixed_float16 or mixed_bfloat16.",
+        one_of(("float32", "mixed_float16", "mixed_bfloat16")),
+    )
+    strategy: str = field(
+        "single device, mirrored (all GPUs of this machine) or multi_worker.",
+        one_of(("single", "mirrored", "multi_worker")),
+        "single",
+    )
+    sync_batch_norm: bool = field(
+        "Batch norm over all devices together; if not, each over its share.",
+        SWITCH,
+        False,
+    )
 
     def __post_init__(self):
-        check_recipe(self)
-        self._attention()  # Raises where a value is wrong.
+        _fields.check(self)
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"`warmup_epochs` must be less than the {self.epochs} "
+                f"`epochs`. Received: {self.warmup_epochs}"
+            )
 
     @property
     def variant(self):
-        """What happens to the skips, in a word.
+        """How skips are refined, in a word.
 
-        `"plain"`, `"dca"`, or what is left of DCA: `"dca_channel"`,
-        `"dca_spatial"`, and `"dca_control"` with neither attention.
+        "plain", "dca", or what is left of DCA: "dca_channel", "dca_spatial",
+        and "dca_control" with neither attention.
         """
         attentions = (self.channel_attention, self.spatial_attention)
         return VARIANTS[attentions] if self.dca else "plain"
 
     def to_dict(self):
-        """The recipe as a dictionary that JSON can hold."""
+        """Return the recipe as a dictionary that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values):
-        """The recipe that `to_dict` wrote, or that JSON made of it.
+        """Return the recipe that `to_dict` wrote, or JSON made of it.
+
+        Recipes of earlier versions can be read.
 
         Raises:
             ValueError: If a name is missing or unknown, or a value is wrong.
         """
-        fields = {field.name: field for field in dataclasses.fields(cls)}
+        fields = cls.__dataclass_fields__
+        values = dict(values)
+        if values.pop("per_image_loss", False):  # Of earlier versions.
+            values["loss"] = PER_IMAGE_LOSS
         if unknown := sorted(values.keys() - fields.keys()):
             raise ValueError(
                 f"A recipe has no {', '.join(map(repr, unknown))}. "
@@ -142,8 +237,8 @@ class Recipe:
             )
         required = {
             name
-            for name, field in fields.items()
-            if field.default is dataclasses.MISSING
+            for name, own in fields.items()
+            if own.default is dataclasses.MISSING
         }
         if missing := sorted(required - values.keys()):
             raise ValueError(f"The recipe lacks {', '.join(missing)}.")
@@ -155,12 +250,14 @@ class Recipe:
         )
 
     def build_model(self):
-        """The recipe's model, untrained.
+        """Build the recipe's model, untrained.
 
         Raises:
             ValueError: If the architecture can't be built so, for instance
                 because its poolings don't divide `image_size`.
         """
+        from dca_keras.zoo import create_model
+
         widths = {} if self.filters is None else {"filters": self.filters}
         return create_model(
             self.model,
@@ -172,15 +269,17 @@ class Recipe:
         )
 
     def read_dataset(self, data_dir=None):
-        """The recipe's dataset as `dca_keras.data.Splits`.
+        """Read the recipe's data set as `dca_keras.data.Splits`.
 
         Args:
-            data_dir: Where it lies now; `None` for where the recipe says.
+            data_dir: The folder it is in now; `None` for the recipe's.
 
         Raises:
             ValueError: If it can't be read.
         """
-        # Not every dataset knows what its owners distribute.
+        from dca_keras.data import read_dataset
+
+        # Not every data set knows what its owners distribute.
         own = {"partial": True} if self.partial else {}
         return read_dataset(
             self.data,
@@ -192,13 +291,13 @@ class Recipe:
             **own,
         )
 
-    def cache_of(self, part):
-        """What `make_dataset` takes as `cache` for one part of the dataset."""
+    def cache_of(self, split):
+        """Return what `make_dataset` takes as `cache` for a split."""
         named = {"memory": True, "none": False}
-        return named.get(self.cache, Path(self.cache) / part)
+        return named.get(self.cache, Path(self.cache) / split)
 
     def run_name(self):
-        """A name for the run's folder, such as `unet-dca-synthetic-seed0`."""
+        """Return a name for a folder, such as `unet-dca-synthetic-seed0`."""
         attention = f"-{self.variant}" if self.dca else ""
         return f"{self.model}{attention}-{self.data}-seed{self.seed}"
 
@@ -206,39 +305,38 @@ class Recipe:
         return DCAConfig(**{name: getattr(self, name) for name in ATTENTION})
 
     def command(self):
-        """The command line that trains this recipe again.
+        """Return the command line that trains this recipe again.
 
-        Options that `recipes.toml` implies are left out, and the cache,
-        which changes no result. Of `data_dir` only
-        the last folder is named, so that a published command tells nothing
-        about somebody's disk.
+        Options that `recipes.toml` implies are left out, and the cache, which
+        changes no result. Of `data_dir` only the last folder is named, so
+        that a published command says nothing about somebody's disk.
         """
         words = ["dca-keras", "train", "--model", self.model]
         words += ["--data", self.data]
-        base = make_recipe(self.model, self.data).to_dict()
-        for name, value in self.to_dict().items():
-            option = "--" + name.replace("_", "-")
-            if value is None or value == base[name] or name == "cache":
-                continue
-            elif isinstance(value, bool):
-                words.append(option if value else option.replace("--", "--no-"))
-            elif name == "data_dir":
-                words += [option, Path(value).name]
-            elif name == "image_size":
-                words += [option, "x".join(map(str, value))]
-            elif name == "filters":
-                words += [option, ",".join(map(str, value))]
-            else:
-                words += [option, str(value)]
+        base = make_recipe(self.model, self.data)
+        for own in dataclasses.fields(self):
+            value = getattr(self, own.name)
+            if own.name == "plugins":
+                for name in value:
+                    words += ["--plugin", name]
+            elif own.name != "cache" and value not in (
+                None,
+                getattr(base, own.name),
+            ):
+                words += _fields.to_words(own, value)
         return shlex.join(words)
 
 
+# Written here, so that `help` shows what the fields say.
+Recipe.__doc__ += _fields.docstring(Recipe)
+
+
 def make_recipe(model="unet", data="synthetic", **overrides):
-    """The recipe of a model on a dataset, with the user's changes.
+    """Return the recipe of a model on a data set, with the user's changes.
 
     Args:
         model: Name of an architecture, one of `dca_keras.zoo.list_models()`.
-        data: Name of a dataset, one of `dca_keras.data.list_datasets()`.
+        data: Name of a data set, one of `dca_keras.data.list_datasets()`.
         **overrides: Other fields of `Recipe`. `None` means not given; a single
             number as `image_size` is the side of a square.
 
@@ -248,8 +346,7 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     Raises:
         ValueError: If a name is unknown or a value wrong.
     """
-    text = resources.files("dca_keras").joinpath("recipes.toml").read_text()
-    tables = tomllib.loads(text)
+    tables = _read_numbers()
     values = tables["defaults"]
     values |= tables["dataset"].get(data, {})
     values |= tables.get("model", {}).get(model, {})
@@ -260,3 +357,16 @@ def make_recipe(model="unet", data="synthetic", **overrides):
         if values.get(name) not in (None, "memory", "none"):
             values[name] = str(Path(values[name]).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)
+
+
+def markdown_table():
+    """Return a Markdown table of all hyperparameters, for documentation."""
+    recipe = Recipe.from_dict(
+        {"model": "unet", "data": "synthetic"} | _read_numbers()["defaults"]
+    )
+    return "\n".join(_fields.markdown_table(recipe))
+
+
+def _read_numbers():
+    text = resources.files("dca_keras").joinpath("recipes.toml").read_text()
+    return tomllib.loads(text)

@@ -13,23 +13,43 @@ from dca_keras.zoo import list_models
 
 def test_the_defaults_are_the_papers():
     text = resources.files("dca_keras").joinpath("recipes.toml").read_text()
-    assert tomllib.loads(text)["defaults"] == {
+    numbers = tomllib.loads(text)["defaults"]
+    recipe = Recipe.from_dict({"model": "unet", "data": "glas"} | numbers)
+    assert recipe.to_dict() == {
+        "plugins": (),
+        "model": "unet",
+        "data": "glas",
+        "data_dir": None,
+        "partial": False,
+        "empty_masks": True,
+        "skip_broken": False,
+        "cache": "memory",
         "dca": True,
         "patch_size": 8,
         "blocks": 1,
         "channel_heads": 1,
         "spatial_heads": 4,
-        "image_size": [224, 224],
+        "channel_attention": True,
+        "spatial_attention": True,
+        "token_activation": False,
+        "image_size": (224, 224),
         "channels": 3,
         "num_classes": 1,
+        "filters": None,
         "epochs": 200,
         "batch_size": 4,
+        "loss": "dice_loss",
+        "optimizer": "adam",
         "learning_rate": 1e-4,
+        "weight_decay": None,
+        "clip_norm": None,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+        "monitor": "val_dice",
+        "patience": None,
         "augment": True,
         "seed": 0,
         "dtype": "float32",
-        "schedule": "constant",
-        "per_image_loss": False,
         "strategy": "single",
         "sync_batch_norm": False,
         "protocol": "held_out",
@@ -118,8 +138,8 @@ BAD_VALUES = [
     ({"learning_rate": "1e-3"}, "`learning_rate` must be"),
     ({"seed": -1}, "`seed` must be an integer from 0"),
     ({"protocol": "mine"}, "`protocol` must be one of 'held_out', 'paper'"),
-    ({"dca": "no"}, "`dca` must be true or false"),
-    ({"augment": 1}, "`augment` must be true or false"),
+    ({"dca": "no"}, "`dca` must be True or False"),
+    ({"augment": 1}, "`augment` must be True or False"),
     ({"dtype": "float16"}, "`dtype` must be one of 'float32', 'mixed_"),
     ({"schedule": "step"}, "`schedule` must be one of 'constant', 'cosine'"),
     ({"patience": 0}, "`patience` must be a positive integer, or left out"),
@@ -129,8 +149,29 @@ BAD_VALUES = [
     ({"spatial_heads": 2.0}, "`spatial_heads` must be a positive integer"),
     ({"blocks": 0}, "`blocks` must be a positive integer"),
     ({"channel_attention": 1}, "`channel_attention` must be True or False"),
-    ({"epoch": 3}, "A recipe has no 'epoch'. Names: model, data, "),
+    ({"epoch": 3}, "A recipe has no 'epoch'. Names: plugins, model, data"),
+    ({"loss": ""}, "`loss` must be a name, or .*class_name"),
+    ({"loss": {"config": {}}}, "`loss` must be a name, or .*class_name"),
+    ({"optimizer": {"class_name": "SGD", "config": 1}}, "`optimizer` must be"),
+    ({"weight_decay": -0.1}, "`weight_decay` must be a number from 0, or left"),
+    ({"clip_norm": 0}, "`clip_norm` must be a positive number, or left out"),
+    ({"warmup_epochs": -1}, "`warmup_epochs` must be an integer from 0"),
+    ({"monitor": "val_f1"}, "`monitor` must be one of 'val_dice', 'val_iou'"),
+    ({"plugins": "mine"}, "`plugins` must be names"),
 ]
+
+
+def test_reads_recipes_of_earlier_versions():
+    values = json.loads(json.dumps(make_recipe().to_dict()))
+    new = "plugins loss optimizer weight_decay clip_norm warmup_epochs monitor"
+    for name in new.split():
+        del values[name]
+    read = Recipe.from_dict(values | {"per_image_loss": False})
+    assert read == make_recipe()
+    read = Recipe.from_dict(values | {"per_image_loss": True})
+    assert read == make_recipe(
+        loss={"class_name": "DiceLoss", "config": {"per_image": True}}
+    )
 
 
 @pytest.mark.parametrize("values, message", BAD_VALUES)

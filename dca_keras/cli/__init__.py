@@ -20,7 +20,7 @@ from dca_keras.cli import (
     predict,
     train,
 )
-from dca_keras.cli._options import Command, print_error
+from dca_keras.cli._options import Command, name_options, print_error
 
 # Read when TensorFlow is imported; its notes would bury ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -35,7 +35,8 @@ class _Reporter(TyperGroup):
         except (ValueError, OSError, ImportError) as error:
             if ctx.params["debug"] or isinstance(error, BrokenPipeError):
                 raise
-            print_error(error)
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            print_error(name_options(str(error), command))
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(130) from error

@@ -1,5 +1,9 @@
 """Options, arguments and printing that several commands share."""
 
+import functools
+import inspect
+import json
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +13,9 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
+from dca_keras._fields import option_name, parse, parse_integers, parse_text
+from dca_keras.recipe import PER_IMAGE_LOSS, Recipe
+
 out, err = Console(), Console(stderr=True)
 
 # What options of earlier versions are called now. They work for one more
@@ -16,11 +23,19 @@ out, err = Console(), Console(stderr=True)
 RENAMED = {
     "--part": ("--split",),
     "--flips": ("--tta",),
+    "--per-image-loss": ("--loss", json.dumps(PER_IMAGE_LOSS)),
+    "--no-per-image-loss": ("--loss", "dice_loss"),
 }
 
 RunFolder = Annotated[
     Path, typer.Argument(help="A folder that `train` made.", metavar="RUN")
 ]
+# Python arguments whose option has another name.
+OTHER_NAMES = {
+    "input_shape": "--image-size",
+    "test_time_augmentation": "--tta",
+    "window": "--windows",
+}
 
 
 class Command(TyperCommand):
@@ -48,38 +63,103 @@ def optional(kind, help, *names):
     return Annotated[kind | None, typer.Option(*names, help=help)]
 
 
-DataDir = optional(Path, "The dataset's folder.")
-ImageSize = optional(str, "256, or 192x256: height x width.")
-Channels = optional(int, "3 for colour, 1 for grey.")
-NumClasses = optional(int, "1, or the number of classes with the background.")
-EmptyMasks = optional(
-    bool,
-    "Whether masks may be without foreground.",
-    "--empty-masks/--no-empty-masks",
-)
-SkipBroken = optional(
-    bool, "Go on without images that can't be used.", "--skip-broken"
-)
-Partial = optional(bool, "Be content with a part of an archive.", "--partial")
+def recipe_option(name):
+    """An option for a field of `Recipe`, None where it isn't given."""
+    own = Recipe.__dataclass_fields__[name]
+    option, kind = option_name(name), own.metadata["rule"].kind
+    if kind is bool:
+        option += option.replace("--", "/--no-", 1)
+    return optional(kind, own.metadata["help"], option)
+
+
+def recipe_options(*names):
+    """Give a command an option for each of some fields of `Recipe`.
+
+    The command takes those that are given as `**given`, their texts parsed.
+
+    Args:
+        *names: Of the fields.
+    """
+
+    def decorate(command):
+        signature = inspect.signature(command)
+        own = list(signature.parameters.values())[:-1]  # without **given
+        options = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=recipe_option(name),
+            )
+            for name in names
+        ]
+
+        @functools.wraps(command)
+        def parse_and_call(**values):
+            for name in names:
+                value = parse_option(name, values.pop(name))
+                values |= {} if value is None else {name: value}
+            return command(**values)
+
+        parameters = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in (*options, *own)
+        ]
+        parse_and_call.__signature__ = signature.replace(parameters=parameters)
+        return parse_and_call
+
+    return decorate
+
+
+def parse_option(name, text):
+    """The value of a field of `Recipe` that its option's text stands for."""
+    return parse(Recipe.__dataclass_fields__[name], text)
+
+
+DataDir = recipe_option("data_dir")
+ImageSize = recipe_option("image_size")
+Channels = recipe_option("channels")
+NumClasses = recipe_option("num_classes")
+EmptyMasks = recipe_option("empty_masks")
+SkipBroken = recipe_option("skip_broken")
+Partial = recipe_option("partial")
 
 
 def sides(text):
     """The height and width that a text such as 192x256 or 256 names."""
-    found = integers("--image-size", text, "x")
-    return found * 2 if found and len(found) == 1 else found
+    return parse_option("image_size", text)
 
 
 def integers(option, text, separator):
     """The integers of a text; None where the option isn't given."""
     if text is None:
         return None
-    try:
-        return [int(number) for number in text.lower().split(separator)]
-    except ValueError:
-        raise ValueError(
-            f"`{option}` must be integers with {separator!r} between them. "
-            f"Received: {text!r}"
-        ) from None
+    return parse_text(option, text, lambda t: parse_integers(t, separator))
+
+
+def name_options(message, command):
+    """Put the command's options where a message names Python's arguments.
+
+    "`batch_size` must be…" becomes "`--batch-size` must be…", and
+    "`partial=True`" becomes "`--partial`".
+    """
+    params = getattr(command, "params", ())
+    options = {p.name: p for p in params if p.param_type_name == "option"}
+
+    def name(match):
+        argument, value = match.groups()
+        option = OTHER_NAMES.get(argument)
+        if argument in options:
+            off = options[argument].secondary_opts
+            names = off if value == "False" and off else options[argument].opts
+            option = max(names, key=len)
+        elif option not in {o for p in params for o in p.opts}:
+            return match[0]
+        if value in (None, "True", "False"):
+            return f"`{option}`"
+        return f"`{option} {value}`"
+
+    return re.sub(r"`(\w+)(?:=([^`]+))?`", name, message)
 
 
 def print_line(text):

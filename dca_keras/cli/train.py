@@ -6,20 +6,13 @@ from typing import Annotated
 import typer
 
 from dca_keras.cli._options import (
-    Channels,
-    DataDir,
-    EmptyMasks,
-    ImageSize,
-    NumClasses,
-    Partial,
-    SkipBroken,
     err,
-    integers,
     optional,
     print_line,
     print_scores,
-    sides,
+    recipe_options,
 )
+from dca_keras.recipe import Recipe, make_recipe
 
 WRITTEN = (
     "model.keras",
@@ -30,74 +23,10 @@ WRITTEN = (
 )
 
 
+@recipe_options(
+    *(name for name in Recipe.__dataclass_fields__ if name != "plugins")
+)
 def train(
-    model: Annotated[
-        str, typer.Option(help="Architecture; `dca-keras models` lists them.")
-    ] = "unet",
-    data: Annotated[
-        str, typer.Option(help="Dataset, such as synthetic or image_folder.")
-    ] = "synthetic",
-    data_dir: DataDir = None,
-    partial: Partial = None,
-    empty_masks: EmptyMasks = None,
-    skip_broken: SkipBroken = None,
-    cache: optional(
-        str, "Keep resized images in memory, none or a folder."
-    ) = None,
-    protocol: optional(
-        str, "held_out, or paper: the best epoch by the test part."
-    ) = None,
-    dca: optional(bool, "Attention on the skips.", "--dca/--no-dca") = None,
-    channel_attention: optional(
-        bool,
-        "DCA's attention across channels.",
-        "--channel-attention/--no-channel-attention",
-    ) = None,
-    spatial_attention: optional(
-        bool,
-        "DCA's attention across space.",
-        "--spatial-attention/--no-spatial-attention",
-    ) = None,
-    token_activation: optional(
-        bool,
-        "LayerNorm and GELU after the attentions.",
-        "--token-activation/--no-token-activation",
-    ) = None,
-    patch_size: optional(int, "Side of DCA's patches in pixels.") = None,
-    blocks: optional(int, "How often DCA's attentions follow.") = None,
-    channel_heads: optional(int, "Heads of the channel attention.") = None,
-    spatial_heads: optional(int, "Heads of the spatial attention.") = None,
-    image_size: ImageSize = None,
-    channels: Channels = None,
-    num_classes: NumClasses = None,
-    filters: optional(str, "Widths, such as 16,32,64,128,256.") = None,
-    epochs: optional(int, "Passes over the training images.") = None,
-    batch_size: optional(int, "Images a step.") = None,
-    learning_rate: optional(float, "Adam's learning rate.") = None,
-    schedule: optional(
-        str, "What becomes of it: constant, cosine or polynomial."
-    ) = None,
-    patience: optional(
-        int, "Epochs without a better validation Dice before stopping."
-    ) = None,
-    per_image_loss: optional(
-        bool,
-        "The mean of each image's Dice loss, not the batch's.",
-        "--per-image-loss/--no-per-image-loss",
-    ) = None,
-    augment: optional(
-        bool, "Turn and flip the images at random.", "--augment/--no-augment"
-    ) = None,
-    seed: optional(int, "Seed of all that is random.") = None,
-    dtype: optional(str, "float32, mixed_float16 or mixed_bfloat16.") = None,
-    strategy: optional(
-        str, "single device, mirrored (all GPUs here) or multi_worker."
-    ) = None,
-    sync_batch_norm: optional(
-        bool,
-        "Batch norm over all devices, or each over its own share.",
-        "--sync-batch-norm/--no-sync-batch-norm",
-    ) = None,
     devices: optional(
         str, "For mirrored: some devices only, such as GPU:0,GPU:1."
     ) = None,
@@ -115,6 +44,7 @@ def train(
         bool,
         typer.Option("--tensorboard", help="Write OUTPUT/tensorboard, too."),
     ] = False,
+    **given,
 ):
     """Train a model and score it on images held out for the test.
 
@@ -122,15 +52,8 @@ def train(
     minutes on two CPU cores. What is not given comes from the package's
     `recipes.toml`.
     """
-    # All options so far, by their names.
-    given = {**locals()}
-    from dca_keras.recipe import make_recipe
     from dca_keras.training import train as train_recipe
 
-    for name in ("output", "overwrite", "resume", "tensorboard", "devices"):
-        del given[name]
-    given["image_size"] = sides(image_size)
-    given["filters"] = integers("--filters", filters, ",")
     recipe = make_recipe(**given)
     output = output or Path("runs", recipe.run_name())
     scores = train_recipe(

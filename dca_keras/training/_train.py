@@ -13,7 +13,6 @@ from dca_keras._checkpoint import restore
 from dca_keras._files import replace_file, write_json
 from dca_keras.data import make_dataset, resize_image, resize_mask
 from dca_keras.evaluation import evaluate_run
-from dca_keras.losses import DiceLoss
 from dca_keras.metrics import DiceScore, IoU
 from dca_keras.plotting import draw_outlines
 from dca_keras.prediction import predict, to_mask
@@ -24,6 +23,7 @@ from dca_keras.run import (
     run_files,
 )
 from dca_keras.training import strategies
+from dca_keras.training._optimization import make_loss, make_optimizer
 from dca_keras.training._replicas import fit_replicas
 from dca_keras.training._usable import read_usable
 from dca_keras.training.callbacks import (
@@ -34,13 +34,6 @@ from dca_keras.training.callbacks import (
     is_stale,
 )
 
-SCHEDULES = {
-    "constant": lambda rate, steps: rate,
-    "cosine": keras.optimizers.schedules.CosineDecay,
-    "polynomial": lambda rate, steps: (
-        keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0, power=0.9)
-    ),
-}
 PANELS = 4  # images in TensorBoard's picture
 
 
@@ -99,7 +92,9 @@ def train(
     if writes:
         check_output(output, overwrite or resume)
     keras.utils.set_random_seed(recipe.seed)
-    # The model before the data: its faults are found at once.
+    # Before the data, so that mistakes are found at once.
+    loss = make_loss(recipe)
+    make_optimizer(recipe, steps_per_epoch=1)
     with _scope(strategy):
         model = recipe.build_model()
     if recipe.sync_batch_norm:
@@ -115,7 +110,7 @@ def train(
                 path.unlink()
         write_json(output / "recipe.json", record)
     with _scope(strategy):
-        twin = _compile_twin(model, recipe, _steps(recipe, splits))
+        twin = _compile_twin(model, recipe, loss, _steps(recipe, splits))
     variables = [*twin.variables, *twin.optimizer.variables]
     if arrays is not None:
         restore(variables, arrays)
@@ -211,25 +206,19 @@ def _fit(twin, recipe, splits, callbacks, initial_epoch, strategy, console):
         )
 
 
-def _compile_twin(model, recipe, steps):
+def _compile_twin(model, recipe, loss, steps):
     """A model on the same weights, ready to be trained.
 
     The model itself is never compiled, so that its file holds no optimizer
     and no loss: a third of the size.
     """
     twin = keras.Model(model.inputs, model.outputs)
-    rate = SCHEDULES[recipe.schedule](
-        recipe.learning_rate, recipe.epochs * steps
-    )
-    optimizer = keras.optimizers.Adam(rate)
-    if recipe.dtype == "mixed_float16":
-        # `compile` does this only where the policy is the global one.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer = make_optimizer(recipe, steps)
     # Built here, the step is traced once; built by `fit`, twice.
     optimizer.build(twin.trainable_variables)
     twin.compile(
         optimizer=optimizer,
-        loss=DiceLoss(per_image=recipe.per_image_loss),
+        loss=loss,
         metrics=_scores(),
     )
     return twin

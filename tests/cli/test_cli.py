@@ -206,17 +206,17 @@ def test_ctrl_c_exits_with_130(monkeypatch):
 
 
 BAD_TRAINING = [
-    ("--model u_net", "Error: `model` must be one of 'unet', 'vnet', "),
-    ("--data cifar", "Error: `data` must be one of '"),
-    ("--image-size 100", "Error: `input_shape` sides must be multiples of 16"),
+    ("--model u_net", "Error: `--model` must be one of 'unet', 'vnet', "),
+    ("--data cifar", "Error: `--data` must be one of '"),
+    ("--image-size 100", "Error: `--image-size` sides must be multiples of 16"),
     ("--image-size big", "Error: `--image-size` must be integers with 'x'"),
-    ("--image-size 64x64x64", "Error: `image_size` must be two positive"),
+    ("--image-size 64x64x64", "Error: `--image-size` must be two positive"),
     ("--filters 4;8;16", "Error: `--filters` must be integers with ','"),
-    ("--num-classes 0", "Error: `num_classes` must be a positive integer"),
-    ("--epochs 0", "Error: `epochs` must be a positive integer"),
-    ("--learning-rate nan", "Error: `learning_rate` must be a positive"),
-    ("--dtype half", "Error: `dtype` must be one of 'float32', "),
-    ("--data image_folder", "Error: 'image_folder' needs `data_dir`"),
+    ("--num-classes 0", "Error: `--num-classes` must be a positive integer"),
+    ("--epochs 0", "Error: `--epochs` must be a positive integer"),
+    ("--learning-rate nan", "Error: `--learning-rate` must be a positive"),
+    ("--dtype half", "Error: `--dtype` must be one of 'float32', "),
+    ("--data image_folder", "Error: 'image_folder' needs `--data-dir`"),
     (
         "--data image_folder --data-dir /no/such/folder",
         "Error: /no/such/folder can't be read as a folder",

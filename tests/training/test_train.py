@@ -18,6 +18,7 @@ from dca_keras.evaluation import evaluate_model
 from dca_keras.prediction import load_run
 from dca_keras.training import _train as training
 from dca_keras.training import train
+from dca_keras.training._optimization import SCHEDULES
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
 QUIET = Console(quiet=True)
@@ -197,7 +198,7 @@ def test_stops_early(tmp_path, data_dir):
 
 @pytest.mark.parametrize("name, last", [("cosine", 0.0), ("polynomial", 0.0)])
 def test_schedules_fall_to_zero(name, last):
-    rate = training.SCHEDULES[name](0.5, 10)
+    rate = SCHEDULES[name](0.5, 10)
     rates = [float(rate(step)) for step in range(11)]
     assert rates[0] == 0.5
     assert sorted(rates, reverse=True) == rates
