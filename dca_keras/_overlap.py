@@ -1,11 +1,11 @@
-"""The arithmetic that the Dice loss and the overlap metrics share."""
+"""The arithmetic that the losses and the overlap metrics share."""
 
 import keras
 from keras import ops
 
 
 def check_smooth(smooth):
-    """Returns `smooth`, or raises ValueError where it is negative."""
+    """Return `smooth`, or raise ValueError where it is negative."""
     if not smooth >= 0:
         raise ValueError(
             "`smooth` must be zero or positive, as it keeps a denominator "
@@ -14,8 +14,8 @@ def check_smooth(smooth):
     return smooth
 
 
-def to_probabilities(y_pred, from_logits):
-    """Returns class probabilities in float32 or wider.
+def to_float(y_pred):
+    """Return predictions in float32 or wider, or raise ValueError.
 
     Half precision overflows when a whole image is summed (float16 ends at
     65504) and can't count (bfloat16 ends at 256).
@@ -30,59 +30,100 @@ def to_probabilities(y_pred, from_logits):
             "least one spatial axis and a known number of channels. "
             f"Received: {shape}. For one class keep a last axis of size 1."
         )
+    return y_pred
+
+
+def to_probabilities(y_pred, from_logits):
+    """Return class probabilities in float32 or wider."""
+    y_pred = to_float(y_pred)
     if not from_logits:
         return y_pred
-    return ops.sigmoid(y_pred) if shape[-1] == 1 else ops.softmax(y_pred)
+    return ops.sigmoid(y_pred) if y_pred.shape[-1] == 1 else ops.softmax(y_pred)
 
 
-def class_maps(indices, channels):
-    """Returns one map a class: the mask itself for one class, else one-hot.
-
-    `indices` is (batch, *spatial, 1), the result (batch, *spatial, channels)
-    of the same dtype. An index outside of the classes is in none of the maps.
-    """
-    if channels == 1:
-        return indices
-    classes = ops.arange(channels, dtype=indices.dtype)
-    return ops.cast(ops.equal(indices, classes), indices.dtype)
-
-
-def overlap_sums(y_true, y_pred, *, per_image, include_background):
-    """Sums the intersection, the prediction and the target of every class.
+def read_masks(y_true, y_pred, ignored=None):
+    """Check masks against predictions.
 
     Args:
-        y_true: class indices, (batch, *spatial, 1) or (batch, *spatial).
-        y_pred: probabilities or class maps, (batch, *spatial, channels).
-        per_image: whether an image is summed alone or with all its batch.
-        include_background: whether class 0 of several is among the results.
+        y_true: Masks `(batch, *spatial, 1)`, `(batch, *spatial)` or one-hot.
+        y_pred: Predictions `(batch, *spatial, channels)`.
+        ignored: An index that is no class and yet right.
 
     Returns:
-        Three tensors (batch, classes); pooled sums are repeated.
+        The masks, `(batch, *spatial, 1)` or one-hot, in the dtype of
+        `y_pred`; and `(batch,)`, whether an image's mask is wrong.
+
+    Raises:
+        ValueError: If the shapes don't match; in eager use also where a mask
+            is wrong.
     """
     channels = y_pred.shape[-1]
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
-    _check_same_grid(tuple(y_true.shape), tuple(y_pred.shape))
-    y_true = ops.reshape(y_true, (*ops.shape(y_pred)[:-1], 1))
-    target = class_maps(y_true, channels)  # (batch, *spatial, channels)
+    one_hot = _check_same_grid(tuple(y_true.shape), tuple(y_pred.shape))
+    if not one_hot:
+        y_true = ops.reshape(y_true, (*ops.shape(y_pred)[:-1], 1))
+    wrong = (y_true < 0) | (y_true != ops.floor(y_true))  # so is NaN
+    if one_hot:
+        count = ops.sum(ops.cast(y_true != 0, "int32"), -1, keepdims=True)
+        wrong = wrong | (count != 1)
+    elif channels > 1:
+        wrong = wrong | (y_true >= channels)
+    if ignored is not None and not one_hot:
+        wrong = wrong & (y_true != ignored)
+    wrong = ops.any(wrong, axis=tuple(range(1, len(y_pred.shape))))
+    _refuse(wrong, y_true, channels)
+    return y_true, wrong
+
+
+def class_maps(masks, channels):
+    """Return one map a class, 1 in it and 0 elsewhere.
+
+    One class is whatever is not 0; of several, `masks` holds the indices, or
+    is one-hot already. The result has the dtype of `masks`.
+    """
+    if channels == 1 or masks.shape[-1] == channels:
+        return ops.cast(masks != 0, masks.dtype)
+    classes = ops.arange(channels, dtype=masks.dtype)
+    return ops.cast(ops.equal(masks, classes), masks.dtype)
+
+
+def overlap_sums(target, wrong, y_pred, include_background):
+    """Sum the intersection, the prediction and the target of every class.
+
+    Args:
+        target: Class maps, `(batch, *spatial, channels)`.
+        wrong: Images whose sums are to be NaN, `(batch,)`.
+        y_pred: Probabilities or class maps, `(batch, *spatial, channels)`.
+        include_background: Whether class 0 of several is among the results.
+
+    Returns:
+        Three tensors `(batch, classes)`.
+    """
     spatial = tuple(range(1, len(y_pred.shape) - 1))
+    first = 0 if include_background or y_pred.shape[-1] == 1 else 1
 
     def total(maps):
-        sums = ops.sum(maps, axis=spatial)  # (batch, channels)
-        if not per_image:
-            pooled = ops.sum(sums, axis=0, keepdims=True)
-            sums = ops.broadcast_to(pooled, ops.shape(sums))
-        return sums if include_background or channels == 1 else sums[:, 1:]
+        return ops.sum(maps, axis=spatial)[:, first:]  # (batch, classes)
 
-    return total(y_pred * target), total(y_pred), total(target)
+    targets = ops.where(wrong[:, None], float("nan"), total(target))
+    return total(y_pred * target), total(y_pred), targets
+
+
+def pool(sums):
+    """Add each of the sums over the batch, and repeat it for every image."""
+    return tuple(
+        ops.broadcast_to(ops.sum(part, axis=0, keepdims=True), ops.shape(part))
+        for part in sums
+    )
 
 
 def dice(intersection, predicted, target, smooth):
-    """Returns the Dice coefficient averaged over the classes, (batch,)."""
+    """Return the Dice coefficient, the mean over the classes (last axis)."""
     return _mean_ratio(2 * intersection + smooth, predicted + target + smooth)
 
 
 def iou(intersection, predicted, target, smooth):
-    """Returns intersection over union averaged over the classes, (batch,)."""
+    """Return intersection over union, the mean over the classes."""
     union = predicted + target - intersection
     return _mean_ratio(intersection + smooth, union + smooth)
 
@@ -96,15 +137,40 @@ def _mean_ratio(numerator, denominator):
 
 
 def _check_same_grid(y_true, y_pred):
+    """Return whether `y_true` is one-hot, both given by their shapes."""
     mask = (*y_true, 1) if len(y_true) == len(y_pred) - 1 else y_true
-    grid = (*y_pred[:-1], 1)
+    one_hot = len(mask) == len(y_pred) and mask[-1] == y_pred[-1] > 1
+    grid = (*y_pred[:-1], y_pred[-1] if one_hot else 1)
     if len(mask) != len(grid) or any(
         None not in sides and sides[0] != sides[1]
         for sides in zip(mask, grid, strict=True)
     ):
         raise ValueError(
             "`y_true` must hold class indices on the grid of `y_pred`, with "
-            f"or without a last axis of size 1. Received: {y_true} for "
-            f"`y_pred` {y_pred}. Expected: {grid} or {grid[:-1]}; one-hot "
-            "masks become indices by `argmax` over their last axis."
+            "or without a last axis of size 1, or be one-hot. Received: "
+            f"{y_true} for `y_pred` {y_pred}. Expected: {(*grid[:-1], 1)}, "
+            f"{grid[:-1]} or {y_pred}."
         )
+    return one_hot
+
+
+def _refuse(wrong, masks, channels):
+    try:
+        if not bool(ops.any(wrong)):
+            return
+    except (TypeError, RuntimeError):
+        return  # in a graph, where nothing has a value yet
+    values = ops.convert_to_numpy(masks)
+    seen = sorted({float(value) for value in values.ravel()})
+    shown = ", ".join(f"{value:g}" for value in seen[:10])
+    rule = f"class indices from 0 to {channels - 1}"
+    if channels == 1:
+        rule = "0, and any other whole number for the foreground,"
+    elif masks.shape[-1] == channels:
+        rule = "one channel set at every pixel"
+    raise ValueError(
+        f"`y_true` must hold {rule} for `y_pred` of {channels} channels. "
+        f"Received: values {shown}{', …' if len(seen) > 10 else ''}. Fractions "
+        "come of resizing masks by interpolation: use the nearest neighbour. "
+        "`dca_keras.data.check_batch` looks at a batch more closely."
+    )

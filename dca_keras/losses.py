@@ -1,13 +1,17 @@
-"""The loss the published models were trained with."""
+"""Losses for segmentation, and Keras's own on masks of class indices."""
 
 import keras
+from keras import ops
 
 from dca_keras import _overlap
+from dca_keras._mask_loss import MaskLoss, get
+
+__all__ = ["DiceCrossEntropy", "DiceLoss", "MaskLoss", "get"]
 
 
 @keras.saving.register_keras_serializable(package="dca_keras")
 class DiceLoss(keras.losses.Loss):
-    """One minus the Dice coefficient, for one class or for many.
+    """Compute one minus the Dice coefficient, for one class or for many.
 
     With `p` the probabilities and `t` the mask of a class, it is the mean
     over the classes of
@@ -16,8 +20,9 @@ class DiceLoss(keras.losses.Loss):
 
     The sums run over the whole batch, as published, or over each image.
     Either way there is one value a sample (the pooled one repeated), which
-    distribution strategies and sample weights rely on. On several replicas
-    the pooled loss is each replica's own, pooled over its share of the batch;
+    distribution strategies and sample weights rely on. Keras's own `fit`
+    pools over each replica's share of the batch under `tf.distribute`;
+    `dca-keras train` and `keras.distribution` pool over the whole batch.
     `per_image=True` is the same on any number of replicas.
 
     A class that neither mask nor prediction holds has loss 0. With
@@ -26,23 +31,28 @@ class DiceLoss(keras.losses.Loss):
     `smooth` teaches the model to leave empty masks empty.
 
     Args:
-        from_logits: whether `y_pred` are logits, which then go through a
+        from_logits: Whether `y_pred` are logits, which then go through a
             sigmoid (one channel) or a softmax (more), or probabilities.
-        per_image: whether the sums run over each image or over the batch.
-        smooth: zero or positive; added to both sides of the fraction.
-        include_background: whether class 0 is in the mean when there are
+        per_image: Whether the sums run over each image or over the batch.
+        smooth: Zero or positive; added to both sides of the fraction.
+        include_background: Whether class 0 is in the mean when there are
             several. Without effect on one class.
-        reduction: as in `keras.losses.Loss`.
-        name: name of the loss.
-        dtype: dtype of the loss; the sums are taken in float32 at least.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the loss; the sums are taken in float32 at least.
 
-    Input shapes:
-        y_true: `(batch, *spatial, 1)` or `(batch, *spatial)`, of any dtype:
-            {0, 1} for one channel, class indices for more.
-        y_pred: `(batch, *spatial, channels)`.
+    Call arguments:
+        y_true: Masks `(batch, *spatial, 1)` or `(batch, *spatial)`, of any
+            dtype. Of one class any nonzero pixel is foreground, be it 1, 255
+            or True; of several they hold class indices, or are one-hot,
+            `(batch, *spatial, channels)`. An image whose mask holds anything
+            else has loss NaN where no error can be raised, as in a compiled
+            function.
+        y_pred: Predictions `(batch, *spatial, channels)`.
 
     Raises:
-        ValueError: for a negative `smooth`, or shapes that don't match.
+        ValueError: For a negative `smooth`, or shapes that don't match. In
+            eager use also for masks with values that are no class.
 
     Reference:
         [Dual Cross-Attention for Medical Image Segmentation](
@@ -71,14 +81,36 @@ class DiceLoss(keras.losses.Loss):
         self.smooth = _overlap.check_smooth(smooth)
         self.include_background = include_background
 
+    @property
+    def pooled(self):
+        """Whether `sums` are to be added over the batch for `from_sums`."""
+        return not self.per_image
+
+    def sums(self, y_true, y_pred):
+        """Return each image's own sums: tensors whose first axis is the batch.
+
+        Added over the batch, or over the shares of it that several devices
+        have, they go into `from_sums`.
+        """
+        y_pred = _overlap.to_float(y_pred)
+        masks, wrong = _overlap.read_masks(y_true, y_pred)
+        target = _overlap.class_maps(masks, y_pred.shape[-1])
+        return self._sums(target, wrong, y_pred)
+
+    def from_sums(self, sums):
+        """Return the loss of sums: a scalar if they have no batch axis."""
+        return 1 - _overlap.dice(*sums, self.smooth)
+
     def call(self, y_true, y_pred):
-        sums = _overlap.overlap_sums(
-            y_true,
-            _overlap.to_probabilities(y_pred, self.from_logits),
-            per_image=self.per_image,
-            include_background=self.include_background,
+        sums = self.sums(y_true, y_pred)
+        sums = _overlap.pool(sums) if self.pooled else sums
+        return self.from_sums(sums)  # (batch,)
+
+    def _sums(self, target, wrong, y_pred):
+        y_pred = _overlap.to_probabilities(y_pred, self.from_logits)
+        return _overlap.overlap_sums(
+            target, wrong, y_pred, self.include_background
         )
-        return 1 - _overlap.dice(*sums, self.smooth)  # (batch,)
 
     def get_config(self):
         return {
@@ -88,4 +120,106 @@ class DiceLoss(keras.losses.Loss):
             "smooth": self.smooth,
             "include_background": self.include_background,
             "dtype": self.dtype,
+        }
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class DiceCrossEntropy(DiceLoss):
+    """Compute a weighted sum of Dice loss and cross-entropy.
+
+        dice_weight * DiceLoss + cross_entropy_weight * cross_entropy
+
+    The cross-entropy is the mean over all pixels: binary for one channel,
+    categorical over all classes, the background included, for more. nnU-Net
+    trains with this sum, its Dice with `include_background=False` and
+    `smooth=1e-5`.
+
+    From probabilities the cross-entropy is computed between 1e-7 and
+    1 - 1e-7 as Keras does, beyond which it has no gradient; from logits it is
+    exact.
+
+    Args:
+        from_logits: Whether `y_pred` are logits or probabilities.
+        dice_weight: Weight of the Dice loss, zero or positive.
+        cross_entropy_weight: Weight of the cross-entropy, zero or positive.
+        per_image: As in `DiceLoss`, of the Dice loss.
+        smooth: As in `DiceLoss`.
+        include_background: As in `DiceLoss`, of the Dice loss.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: Dtype of the loss; the sums are taken in float32 at least.
+
+    Call arguments:
+        y_true: Masks as for `DiceLoss`.
+        y_pred: Predictions `(batch, *spatial, channels)`.
+
+    Raises:
+        ValueError: As `DiceLoss`; for a negative weight, or two of 0.
+
+    Reference:
+        [nnU-Net: Self-adapting Framework for U-Net-Based Medical Image
+        Segmentation](https://arxiv.org/abs/1809.10486)
+
+    Example:
+
+    >>> loss = DiceCrossEntropy()
+    >>> masks, halves = np.ones((1, 2, 2, 1)), np.full((1, 2, 2, 1), 0.5)
+    >>> loss(masks, halves)  # 2 / 7 + log(2)
+    0.9788615
+    """
+
+    def __init__(
+        self,
+        from_logits=False,
+        dice_weight=1.0,
+        cross_entropy_weight=1.0,
+        per_image=False,
+        smooth=1.0,
+        include_background=True,
+        reduction="sum_over_batch_size",
+        name="dice_cross_entropy",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits,
+            per_image,
+            smooth,
+            include_background,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+        weights = dice_weight, cross_entropy_weight
+        if not all(weight >= 0 for weight in weights) or not any(weights):
+            raise ValueError(
+                "`dice_weight` and `cross_entropy_weight` must be zero or "
+                f"positive, and one of them positive. Received: {weights}."
+            )
+        self.dice_weight, self.cross_entropy_weight = weights
+
+    def from_sums(self, sums):
+        *overlap, entropy, images = sums
+        dice_loss = super().from_sums(overlap)
+        entropy = entropy / images
+        return (
+            self.dice_weight * dice_loss + self.cross_entropy_weight * entropy
+        )
+
+    def _sums(self, target, wrong, y_pred):
+        if y_pred.shape[-1] == 1:
+            entropy = ops.binary_crossentropy(target, y_pred, self.from_logits)
+        else:
+            entropy = ops.categorical_crossentropy(
+                target, y_pred, self.from_logits
+            )
+        axes = tuple(range(1, len(entropy.shape)))
+        entropy = ops.mean(entropy, axis=axes)  # (batch,)
+        overlap = super()._sums(target, wrong, y_pred)
+        return *overlap, entropy, ops.ones_like(entropy)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dice_weight": self.dice_weight,
+            "cross_entropy_weight": self.cross_entropy_weight,
         }

@@ -36,22 +36,37 @@ class _OverlapScore(keras.metrics.Mean):
         self.threshold = threshold
         self._direction = "up"  # what EarlyStopping's mode="auto" looks at
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        return super().update_state(self.values(y_true, y_pred), sample_weight)
+    @property
+    def pooled(self):
+        """Whether `sums` are to be added over the batch before scoring."""
+        return not self.per_image
 
-    def values(self, y_true, y_pred):
-        """The score of each image, `(batch,)`; nothing is remembered."""
+    def sums(self, y_true, y_pred):
+        """Count each image's pixels: both, predicted, true by class.
+
+        Returns:
+            Three tensors `(batch, classes)`.
+        """
         y_pred = _overlap.to_probabilities(y_pred, self.from_logits)
-        sums = _overlap.overlap_sums(
-            y_true,
-            self._decide(y_pred),
-            per_image=self.per_image,
-            include_background=self.include_background,
-        )
-        return self.score(*sums, self.smooth)  # (batch,)
-
-    def _decide(self, y_pred):
         channels = y_pred.shape[-1]
+        masks, wrong = _overlap.read_masks(y_true, y_pred)
+        return _overlap.overlap_sums(
+            _overlap.class_maps(masks, channels),
+            wrong,
+            self._decide(y_pred, channels),
+            self.include_background,
+        )
+
+    def from_sums(self, sums):
+        """Return the score of sums, each `(classes,)` or `(…, classes)`."""
+        return self.score(*sums, self.smooth)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        sums = self.sums(y_true, y_pred)
+        sums = _overlap.pool(sums) if self.pooled else sums
+        return super().update_state(self.from_sums(sums), sample_weight)
+
+    def _decide(self, y_pred, channels):
         if channels == 1:
             return ops.cast(y_pred > self.threshold, y_pred.dtype)
         winners = ops.argmax(y_pred, axis=-1, keepdims=True)

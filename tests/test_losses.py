@@ -1,9 +1,11 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from dca_keras.losses import DiceLoss
+from dca_keras.losses import DiceCrossEntropy, DiceLoss
 
 GRIDS = [(6, 4), (4, 2, 6)]
 
@@ -204,12 +206,188 @@ def test_graph_with_unknown_sizes(channels, per_image, channel_axis):
     )
 
 
+LOSSES = [DiceLoss, DiceCrossEntropy]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("foreground", [2, 255, 65535, True])
+def test_any_nonzero_is_foreground(loss, foreground):
+    y_true, logits = sample(1)
+    mask = y_true * np.array(foreground)
+    np.testing.assert_array_equal(
+        loss(from_logits=True)(mask, logits),
+        loss(from_logits=True)(y_true, logits),
+    )
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float32"])
+def test_one_hot_masks(loss, dtype):
+    y_true, logits = sample(3)
+    one_hot = np.eye(3)[y_true[..., 0]].astype(dtype)
+    loss = loss(from_logits=True)
+    np.testing.assert_array_equal(loss(one_hot, logits), loss(y_true, logits))
+
+
+WRONG_MASKS = [
+    (3, lambda mask: mask + 1, "from 0 to 2 .*3 channels. .*1, 2, 3"),
+    (3, lambda mask: mask - 1, "values -1, 0, 1"),
+    (3, lambda mask: mask / 2, "values 0, 0.5, 1. .*nearest"),
+    (3, lambda mask: np.eye(3)[mask[..., 0]] * [0, 1, 1], "one channel set"),
+    (3, lambda mask: np.eye(3)[mask[..., 0]] / 2 + 0.5, "0.5, 1"),
+    (1, lambda mask: mask * 0.3, "foreground, .*1 channels. .*values 0, 0.3"),
+    (1, lambda mask: -mask, "values -1, 0"),
+    (1, lambda mask: np.where(mask, np.nan, 0), "values 0, nan|values nan"),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("channels, change, message", WRONG_MASKS)
+def test_wrong_masks(loss, channels, change, message):
+    y_true, logits = sample(channels)
+    with pytest.raises(ValueError, match=f"`y_true` must hold .*{message}"):
+        loss()(change(y_true), logits)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="always eager, always raises"
+)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("channels, change, message", WRONG_MASKS)
+@pytest.mark.parametrize("per_image", [False, True])
+def test_wrong_masks_in_a_graph(loss, channels, change, message, per_image):
+    y_true, logits = sample(channels)
+    wrong = change(y_true).astype("float32")
+    mixed = wrong.copy()
+    if wrong.shape == y_true.shape:
+        mixed[0] = y_true[0]
+    for compiled in compile_loss(loss, per_image):
+        values = np.asarray(compiled(mixed, logits))
+        right = per_image and wrong.shape == y_true.shape
+        assert np.isnan(values[1:] if right else values).all()
+        assert np.isfinite(values[:1]).all() == right
+
+
+@functools.cache
+def compile_loss(loss, per_image):
+    """A loss, compiled in every way that the backend has."""
+    loss = loss(from_logits=True, per_image=per_image, reduction=None)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [jax.jit(loss)]
+    import tensorflow as tf
+
+    return [tf.function(loss, jit_compile=xla) for xla in (False, True)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_compound(channels, per_image, from_logits):
+    y_true, logits = sample(channels, GRIDS[1])
+    y_pred = logits if from_logits else probabilities(logits)
+    options = {
+        "from_logits": from_logits,
+        "per_image": per_image,
+        "smooth": 1e-5,
+        "include_background": False,
+    }
+    loss = DiceCrossEntropy(
+        dice_weight=0.5, cross_entropy_weight=2.0, **options
+    )
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits)
+    if channels == 1:
+        entropy = keras.losses.BinaryCrossentropy(from_logits)
+    expected = [
+        0.5 * float(DiceLoss(**options)(y_true[part], y_pred[part]))
+        + 2.0 * float(entropy(y_true[part], y_pred[part]))
+        for part in (
+            [slice(i, i + 1) for i in range(3)] if per_image else [slice(0, 3)]
+        )
+    ]
+    np.testing.assert_allclose(
+        loss(y_true, y_pred), np.mean(expected), rtol=1e-5
+    )
+    values = loss.call(ops.convert_to_tensor(y_true), y_pred)
+    assert values.shape == (3,)
+    np.testing.assert_allclose(values, np.resize(expected, 3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_compound_where_predictions_are_extreme(channels, from_logits):
+    y_true, _ = sample(channels)
+    y_true[0, 0] = 0
+    y_pred = np.zeros((3, 6, 4, channels), "float32")
+    y_pred[..., -1] = 500.0 if from_logits else 1.0
+    loss = DiceCrossEntropy(from_logits)
+    assert np.isfinite(loss(y_true, y_pred))
+    slope = gradient(lambda x: loss(y_true, x), y_pred)
+    assert np.isfinite(slope).all()
+    if from_logits:  # exact: wrong pixels pull as hard as they can
+        assert (slope[0, 0, ..., -1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DiceLoss(True),
+        DiceLoss(True, include_background=False, smooth=0.5),
+        DiceCrossEntropy(True),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shares_add_up(loss, channels):
+    y_true, logits = sample(channels, batch=5)
+    assert loss.pooled
+    shares = [
+        loss.sums(y_true[part], logits[part])
+        for part in (slice(0, 2), slice(2, 5))
+    ]
+    for sums in shares:
+        assert {len(part) for part in sums} <= {2, 3}
+    added = [
+        sum(ops.sum(part, axis=0) for part in parts)
+        for parts in zip(*shares, strict=True)
+    ]
+    value = loss.from_sums(added)
+    assert value.shape == ()
+    np.testing.assert_allclose(value, loss(y_true, logits), rtol=1e-6)
+
+
+def test_compound_config_round_trip():
+    config = {
+        "from_logits": True,
+        "dice_weight": 0.5,
+        "cross_entropy_weight": 2.0,
+        "per_image": True,
+        "smooth": 0.5,
+        "include_background": False,
+        "reduction": "sum",
+        "name": "both",
+        "dtype": "float64",
+    }
+    loss = DiceCrossEntropy(**config)
+    assert loss.get_config() == config
+    assert not loss.pooled
+    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(copy) is DiceCrossEntropy
+    assert copy.get_config() == config
+
+
+@pytest.mark.parametrize("weights", [(-1, 1), (0, 0), (1, float("nan"))])
+def test_bad_weights(weights):
+    with pytest.raises(ValueError, match="`dice_weight` and .* Received"):
+        DiceCrossEntropy(False, *weights)
+
+
 @pytest.mark.parametrize(
     "true_shape, pred_shape, message",
     [
-        ((2, 4, 4, 3), (2, 4, 4, 3), "one-hot .* `argmax`"),
+        ((2, 4, 4, 2), (2, 4, 4, 3), r"or be one-hot.* or \(2, 4, 4, 3\)"),
         ((2, 4, 5, 1), (2, 4, 4, 3), r"Expected: \(2, 4, 4, 1\)"),
-        ((2, 5, 4), (2, 4, 4, 1), r"or \(2, 4, 4\)"),
+        ((2, 5, 4), (2, 4, 4, 1), r"\(2, 4, 4\) or"),
         ((1, 4, 4), (2, 4, 4, 1), "`y_true` must .* grid of `y_pred`"),
         ((2, 4), (2, 4, 4, 1), r"Received: \(2, 4\)"),
         ((2, 4, 4, 4, 1), (2, 4, 4, 1), r"Received: \(2, 4, 4, 4, 1\)"),

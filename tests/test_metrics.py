@@ -220,7 +220,70 @@ def test_bad_arguments(metric, config, message):
 @pytest.mark.parametrize("metric", METRICS)
 def test_bad_shapes(metric):
     with pytest.raises(ValueError, match="`y_true` must hold class indices"):
-        metric().update_state(np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 3)))
+        metric().update_state(np.zeros((2, 4, 4, 2)), np.zeros((2, 4, 4, 3)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("foreground", [255, True])
+def test_any_nonzero_is_foreground(metric, foreground):
+    y_true, logits = sample(1)
+    expected = result(metric(from_logits=True), y_true, logits)
+    mask = y_true * np.array(foreground)
+    assert result(metric(from_logits=True), mask, logits) == expected
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_hot_masks(metric):
+    y_true, logits = sample(3)
+    one_hot = np.eye(3, dtype="uint8")[y_true[..., 0]]
+    expected = result(metric(), y_true, logits)
+    assert result(metric(), one_hot, logits) == expected
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("channels, wrong", [(3, 3), (3, -1), (1, 0.5)])
+def test_wrong_masks(metric, channels, wrong):
+    y_true, logits = sample(channels)
+    y_true = y_true.astype("float32")
+    y_true[1, 0, 0] = wrong
+    with pytest.raises(ValueError, match="`y_true` must .*Received: values"):
+        metric().update_state(y_true, logits)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="tf.function"
+)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("channels, wrong", [(3, 3), (3, -1), (1, 0.5)])
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("xla", [False, True])
+def test_wrong_masks_in_a_graph(metric, channels, wrong, per_image, xla):
+    import tensorflow as tf
+
+    y_true, logits = sample(channels)
+    y_true = y_true.astype("float32")
+    y_true[1, 0, 0] = wrong
+    score = metric(per_image=per_image)
+    tf.function(score.update_state, jit_compile=xla)(y_true, logits)
+    assert np.isnan(score.result())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_shares_add_up(metric):
+    y_true, logits = sample(3, batch=5)
+    score = metric(include_background=False)
+    assert score.pooled and not metric(per_image=True).pooled
+    shares = [
+        score.sums(y_true[part], logits[part])
+        for part in (slice(0, 2), slice(2, 5))
+    ]
+    added = [
+        sum(ops.sum(part, axis=0) for part in parts)
+        for parts in zip(*shares, strict=True)
+    ]
+    value = score.from_sums(added)
+    assert value.shape == ()
+    np.testing.assert_allclose(value, result(score, y_true, logits), rtol=1e-6)
 
 
 # A process of its own: logical devices exist only before TensorFlow starts.
