@@ -1,9 +1,11 @@
 """Training over replicas, each with its share of every batch."""
 
+import math
+
 import keras
 import tensorflow as tf
 
-from dca_keras import _overlap
+from dca_keras import losses
 
 # What collectives raise where a worker is gone.
 _LOST = (
@@ -28,19 +30,27 @@ def fit_replicas(
     steps_per_epoch,
     callbacks,
 ):
-    """`keras.Model.fit` over the replicas of a strategy.
+    """Fit a model over the replicas of a strategy, as `keras.Model.fit` does.
 
     Every replica computes its share of a batch; a batch of fewer images than
     replicas is computed whole by each of them. Losses, gradients and scores
-    are those of the whole batch, pooled ones too. Batch norm sees the whole
-    batch after `synchronize_batch_norm`, else its replica's share.
+    are those of the whole batch, and clipping sees the whole batch's
+    gradient. Batch norm sees the whole batch after `synchronize_batch_norm`,
+    else its replica's share.
+
+    A loss with `pooled` true is computed from the sums that its `sums` and
+    `from_sums` describe. Any other is a mean over the images if it has one
+    value for each; one that has not gets the whole batch's predictions, which
+    the replicas exchange for it.
 
     Args:
         strategy: Of `open_strategy`.
-        model: A model compiled with a `DiceLoss`, in the strategy's scope.
+        model: A model compiled with optimizer and loss, in the strategy's
+            scope.
         train_data: A dataset of whole batches, the same ones on all workers,
             with all steps from `initial_epoch` on.
-        metrics: Metrics with a method `values`, see `dca_keras.metrics`.
+        metrics: Keras metrics whose variables add up over images, as those of
+            all of Keras's own do; pooled ones as in `dca_keras.metrics`.
         validation_data: As `train_data`; one pass is an epoch.
         epochs, initial_epoch, steps_per_epoch, callbacks: As in Keras.
 
@@ -58,14 +68,14 @@ def fit_replicas(
             for step in range(steps_per_epoch):
                 callbacks.on_train_batch_begin(step)
                 total = total + replicas.train_step(*next(batches)).numpy()
-                logs = replicas.name(total)
+                logs = replicas.describe(total)
                 callbacks.on_train_batch_end(step, logs)
             scores = sum(
                 replicas.test_step(*batch).numpy() for batch in validation_data
             )
             logs |= {
                 f"val_{name}": value
-                for name, value in replicas.name(scores).items()
+                for name, value in replicas.describe(scores).items()
             }
             callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
@@ -82,13 +92,14 @@ def fit_replicas(
 class _Replicas:
     """One step of training or validation on all replicas at once.
 
-    A step returns sums over the images of the batch: of the loss, of every
-    metric, and last the number of images.
+    A step returns numbers that add up over batches, in one vector: the loss
+    times the images, the images, and the variables of every metric.
     """
 
     def __init__(self, strategy, model, metrics):
         self.strategy = strategy
         self.model = model
+        self.loss = losses.get(model.loss)
         self.metrics = metrics
         self.count = strategy.num_replicas_in_sync
         # Any number of images, so that a last batch is no new trace.
@@ -98,11 +109,19 @@ class _Replicas:
         self.train_step = compiled(self._on_all(self._train))
         self.test_step = compiled(self._on_all(self._test))
 
-    def name(self, sums):
-        """The sums as means, by the names that Keras gives them."""
-        names = ["loss", *(metric.name for metric in self.metrics)]
-        means = sums[:-1] / sums[-1]
-        return dict(zip(names, means.tolist(), strict=True))
+    def describe(self, sums):
+        """Return the loss and the scores, by the names Keras gives them."""
+        logs = {"loss": float(sums[0] / sums[1])}
+        place = 2
+        for metric in self.metrics:
+            state = []
+            for variable in metric.variables:
+                size = math.prod(variable.shape)
+                part = sums[place : place + size].reshape(variable.shape)
+                state.append(tf.cast(part, variable.dtype))
+                place += size
+            logs[metric.name] = float(metric.stateless_result(state))
+        return logs
 
     def _on_all(self, step):
         return lambda *batch: self.strategy.reduce(
@@ -110,68 +129,124 @@ class _Replicas:
         )
 
     def _train(self, images, masks):
-        share, weight, images_in_all = self._share(images)
+        share = _Share(tf.shape(images)[0], self.count)
         with tf.GradientTape() as tape:
-            predictions = self.model(images[share], training=True)
-            loss = self._loss(masks[share], predictions, weight, images_in_all)
+            predictions = self.model(images[share.slice], training=True)
+            loss = self._loss(masks, predictions, share)
         weights = self.model.trainable_variables
         gradients = tape.gradient(loss, [weight.value for weight in weights])
-        # Sums them over the replicas.
-        self.model.optimizer.apply_gradients(
-            zip(gradients, weights, strict=True)
-        )
-        return self._sums(
-            loss, masks[share], predictions, weight, images_in_all
-        )
+        self._apply(gradients, weights)
+        return self._sums(loss, masks[share.slice], predictions, share)
 
     def _test(self, images, masks):
-        share, weight, images_in_all = self._share(images)
-        predictions = self.model(images[share], training=False)
-        loss = self._loss(masks[share], predictions, weight, images_in_all)
-        return self._sums(
-            loss, masks[share], predictions, weight, images_in_all
-        )
+        share = _Share(tf.shape(images)[0], self.count)
+        predictions = self.model(images[share.slice], training=False)
+        loss = self._loss(masks, predictions, share)
+        return self._sums(loss, masks[share.slice], predictions, share)
 
-    def _share(self, images):
-        """This replica's slice of the batch, its weight, and all images."""
+    def _apply(self, gradients, weights):
+        pairs = zip(gradients, weights, strict=True)
+        pairs = [pair for pair in pairs if pair[0] is not None]
+        gradients, weights = zip(*pairs, strict=True)
+        optimizer = self.model.optimizer
+        clips = "clipnorm", "global_clipnorm", "clipvalue"
+        if any(getattr(optimizer, clip) for clip in clips):
+            # Keras clips before it adds the replicas' gradients up, so they
+            # are added here; it leaves a share of what is clipped alone.
+            gradients = _add_up(list(gradients))
+            gradients = optimizer._clip_gradients(gradients)
+            gradients = [gradient / self.count for gradient in gradients]
+        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+    def _loss(self, masks, predictions, share):
+        """Return this replica's part of the loss; the parts add up to it."""
+        # In the loss's dtype, as `Loss.__call__` has them.
+        masks = tf.cast(masks, self.loss.dtype)
+        predictions = tf.cast(predictions, self.loss.dtype)
+        loss = self._loss_of_predictions(masks, predictions, share)
+        if penalties := self.model.losses:
+            loss += tf.cast(tf.add_n(penalties), loss.dtype) / self.count
+        return loss
+
+    def _loss_of_predictions(self, masks, predictions, share):
+        loss, own = self.loss, masks[share.slice]
+        of_sum = loss.reduction == "sum"
+        if getattr(loss, "pooled", False):
+            value = loss.from_sums(share.pool(loss.sums(own, predictions)))
+            times = tf.cast(share.images, value.dtype) if of_sum else 1
+            return value * times / self.count
+        values = getattr(loss, "compute", loss.call)(own, predictions)
+        if _is_one_a_sample(values):
+            value = share.weigh(tf.reduce_sum(values))
+            size = tf.size(values) // tf.shape(values)[0] * share.images
+            return value if of_sum else value / tf.cast(size, value.dtype)
+        values = loss.call(masks, share.gather(predictions))
+        counted = _mask_of(values)
+        counted = 1.0 if counted is None else counted
+        counted = tf.cast(counted, values.dtype) * tf.ones_like(values)
+        value = tf.reduce_sum(values * counted)
+        if not of_sum:
+            value = tf.math.divide_no_nan(value, tf.reduce_sum(counted))
+        return value / self.count
+
+    def _sums(self, loss, masks, predictions, share):
+        images = tf.cast(share.images, "float64") / self.count
+        sums = [tf.cast(loss, "float64") * images * self.count, images]
+        for metric in self.metrics:
+            if getattr(metric, "pooled", False):
+                pooled = share.pool(metric.sums(masks, predictions))
+                score = tf.cast(metric.from_sums(pooled), "float64")
+                sums += [score * images, images]  # as a mean keeps them
+                continue
+            empty = [tf.zeros(v.shape, v.dtype) for v in metric.variables]
+            sums += [
+                share.weigh(tf.cast(state, "float64"))
+                for state in metric.stateless_update_state(
+                    empty, masks, predictions
+                )
+            ]
+        return tf.concat([tf.reshape(part, [-1]) for part in sums], axis=0)
+
+
+class _Share:
+    """What a replica has of a batch: a slice, and how much it counts."""
+
+    def __init__(self, images, count):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        images_in_all = tf.shape(images)[0]
-        first = images_in_all * replica // self.count
-        last = images_in_all * (replica + 1) // self.count
         # No share may be empty: statistics of nothing are no numbers.
-        few = images_in_all < self.count
-        share = slice(
-            tf.where(few, 0, first), tf.where(few, images_in_all, last)
-        )
-        return share, tf.where(few, 1 / self.count, 1.0), images_in_all
+        few = images < count
+        self.images = images  # of the whole batch
+        self.first = tf.where(few, 0, images * replica // count)
+        self.last = tf.where(few, images, images * (replica + 1) // count)
+        self.slice = slice(self.first, self.last)
+        self.weight = tf.where(few, 1 / count, 1.0)
 
-    def _loss(self, masks, predictions, weight, images_in_all):
-        """This replica's part of the loss; the parts' sum is the loss."""
-        loss = self.model.loss
-        sums = _overlap.overlap_sums(
-            masks,
-            _overlap.to_probabilities(predictions, loss.from_logits),
-            per_image=True,
-            include_background=loss.include_background,
-        )
-        weight = tf.cast(weight, sums[0].dtype)
-        if loss.per_image:
-            values = 1 - _overlap.dice(*sums, loss.smooth)  # (images,)
-            total = tf.cast(images_in_all, values.dtype)
-            return tf.reduce_sum(values) * weight / total
-        pooled = tf.distribute.get_replica_context().all_reduce(
-            "SUM",
-            [tf.reduce_sum(part, 0, keepdims=True) * weight for part in sums],
-        )  # each (1, classes)
-        return (1 - _overlap.dice(*pooled, loss.smooth)[0]) / self.count
+    def weigh(self, part):
+        return part * tf.cast(self.weight, part.dtype)
 
-    def _sums(self, loss, masks, predictions, weight, images_in_all):
-        scores = [
-            tf.reduce_sum(metric.values(masks, predictions))
-            for metric in self.metrics
-        ]
-        images = tf.cast(tf.shape(masks)[0], "float64")
-        weight = tf.cast(weight, "float64")
-        sums = [tf.cast(loss, "float64") * tf.cast(images_in_all, "float64")]
-        sums += [tf.cast(score, "float64") * weight for score in scores]
-        return tf.stack([*sums, images * weight])
+    def pool(self, sums):
+        """Add each of the sums over the images of the whole batch."""
+        return _add_up([self.weigh(tf.reduce_sum(part, 0)) for part in sums])
+
+    def gather(self, part):
+        """Return the whole batch, of which this replica has its share."""
+        around = [[self.first, self.images - self.last]]
+        around += [[0, 0]] * (part.shape.rank - 1)
+        return _add_up([tf.pad(self.weigh(part), around)])[0]
+
+
+def _add_up(tensors):
+    """Add over the replicas, also in the backward pass."""
+    return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
+
+
+def _is_one_a_sample(values):
+    """Whether the first axis is the batch, the only one of unknown size."""
+    if _mask_of(values) is not None:  # a mean over some of the pixels
+        return False
+    return bool(values.shape.rank) and values.shape[0] is None
+
+
+def _mask_of(values):
+    """Return which values Keras counts; None is all."""
+    return getattr(values, "_keras_mask", None)

@@ -77,7 +77,8 @@ def make_even(batches, devices, images):
     def repeat(*batch):
         count = tf.shape(batch[0])[0] if images is None else images
         times = tf.where(count % devices == 0, 1, devices)
-        return tuple(tf.tile(part, [times, 1, 1, 1]) for part in batch)
+        ones = [1] * (batch[0].shape.rank - 1)
+        return tuple(tf.tile(part, [times, *ones]) for part in batch)
 
     return batches.map(repeat)
 
