@@ -7,9 +7,14 @@ from dca_keras.config import DCAConfig
 
 # Keras takes seconds to import and the command line's help needs none of it,
 # so names that need Keras are looked up on first use.
-_LAZY = {"DualCrossAttention": "dca_keras.layers", "Run": "dca_keras.run"}
+_LAZY = {
+    "DualCrossAttention": "dca_keras.layers",
+    "Run": "dca_keras.run",
+    "find_skips": "dca_keras.surgery",
+    "insert_dca": "dca_keras.surgery",
+}
 
-__all__ = ["DCAConfig", "DualCrossAttention", "Run", "__version__"]
+__all__ = ["DCAConfig", "__version__", *_LAZY]
 
 
 def __getattr__(name):

@@ -30,6 +30,7 @@ FLOORS = {
     "plotting": 1,
     "blocks": 2,
     "reference": 2,
+    "surgery": 3,
     "zoo": 3,
     "recipe": 5,
     "run": 6,

@@ -1,0 +1,188 @@
+"""Encoder-decoders as others write them, small."""
+
+import keras
+from keras import layers, ops
+
+
+def keras_io_unet(sides=(32, 32), num_classes=3):
+    """The U-Net of keras.io's segmentation example, with residuals inside.
+
+    It has no skip connections: its decoder adds only what is its own.
+    """
+    inputs = keras.Input((*sides, 3))
+    x = layers.Conv2D(8, 3, strides=2, padding="same")(inputs)
+    x = layers.BatchNormalization()(x)
+    x = layers.Activation("relu")(x)
+    before = x
+    for width in (8, 16):
+        for _ in range(2):
+            x = layers.Activation("relu")(x)
+            x = layers.SeparableConv2D(width, 3, padding="same")(x)
+            x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+        residual = layers.Conv2D(width, 1, strides=2, padding="same")(before)
+        x = before = layers.add([x, residual])
+    for width in (16, 8, 4):
+        for _ in range(2):
+            x = layers.Activation("relu")(x)
+            x = layers.Conv2DTranspose(width, 3, padding="same")(x)
+            x = layers.BatchNormalization()(x)
+        x = layers.UpSampling2D(2)(x)
+        residual = layers.UpSampling2D(2)(before)
+        residual = layers.Conv2D(width, 1, padding="same")(residual)
+        x = before = layers.add([x, residual])
+    outputs = layers.Conv2D(
+        num_classes, 3, activation="softmax", padding="same"
+    )(x)
+    return keras.Model(inputs, outputs)
+
+
+def pretrained_unet(sides=(64, 64)):
+    """Keras's image-segmentation tutorial: a backbone as a model in it."""
+    base = keras.applications.MobileNetV2(
+        (*sides, 3), include_top=False, weights=None, alpha=0.35
+    )
+    names = [
+        "block_1_expand_relu",
+        "block_3_expand_relu",
+        "block_6_expand_relu",
+        "block_13_expand_relu",
+        "block_16_project",
+    ]
+    down = keras.Model(
+        base.input, [base.get_layer(n).output for n in names], name="down"
+    )
+    down.trainable = False
+    inputs = keras.Input((*sides, 3))
+    *skips, x = down(inputs)
+    for skip, width in zip(skips[::-1], (32, 16, 8, 8), strict=True):
+        up = keras.Sequential(
+            [
+                layers.Conv2DTranspose(width, 3, 2, "same", use_bias=False),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+            ]
+        )
+        x = layers.Concatenate()([up(x), skip])
+    outputs = layers.Conv2DTranspose(3, 3, 2, "same")(x)
+    return keras.Model(inputs, outputs)
+
+
+def residual_unet(sides=(32, 32), widths=(4, 8, 16), add=False, heads=True):
+    """Strided residual stages, deep supervision, skips as they are written.
+
+    Operators instead of layers, dense and residual connections inside, a
+    squeeze-and-excitation, a 1x1 convolution on the skip path, and an output
+    for each stage of the decoder.
+    """
+    dimensions = len(sides)
+    conv = {2: layers.Conv2D, 3: layers.Conv3D}[dimensions]
+    pool = {2: layers.GlobalAveragePooling2D, 3: layers.GlobalAveragePooling3D}
+    up = {2: layers.UpSampling2D, 3: layers.UpSampling3D}[dimensions]
+    inputs = keras.Input((*sides, 2), name="image")
+    x, skips = inputs, []
+    for i, width in enumerate(widths):
+        step = 2 if i else 1
+        shortcut = conv(width, 1, step)(x)
+        x = conv(width, 3, step, "same")(x)
+        x = layers.BatchNormalization()(x)
+        x = ops.relu(x)
+        x = conv(width, 3, padding="same")(x) + shortcut
+        gate = pool[dimensions](keepdims=True)(x)
+        gate = layers.Dense(width, "sigmoid")(gate)
+        x = layers.Multiply(name=f"stage_{i}")([x, gate])
+        skips.append(x)
+    x = layers.Dropout(0.1)(skips.pop())
+    outputs = []
+    for i, skip in list(enumerate(skips))[::-1]:
+        x = up(2)(x)
+        side = conv(x.shape[-1] if add else 4, 1, name=f"lateral_{i}")(skip)
+        if add:
+            x = x + side
+        else:
+            x = ops.concatenate([side, x], -1)
+        y = conv(widths[i], 3, padding="same")(x)
+        x = layers.LayerNormalization()(layers.Concatenate()([x, y]))
+        outputs.append(conv(1, 1, activation="sigmoid", name=f"out_{i}")(x))
+    return keras.Model(inputs, outputs if heads else outputs[-1], name="mine")
+
+
+def attention_unet(sides=(32, 32)):
+    """Additive gates that pool the skip to the scale of what gates it."""
+    inputs = x = keras.Input((*sides, 1))
+    skips = []
+    for i, width in enumerate((4, 8, 16)):
+        x = layers.Conv2D(width, 3, padding="same", name=f"down_{i}")(x)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(16, 3, padding="same", activation="relu")(x)
+    for i in (2, 1, 0):
+        skip, width = skips[i], skips[i].shape[-1]
+        theta = layers.Conv2D(width, 2, 2)(skip)
+        phi = layers.Conv2D(width, 1)(x)
+        gate = layers.ReLU()(layers.Add()([theta, phi]))
+        gate = layers.Conv2D(1, 1, activation="sigmoid")(gate)
+        gate = layers.UpSampling2D()(gate)
+        skip = layers.Multiply(name=f"gate_{i}")([skip, gate])
+        x = layers.Conv2DTranspose(width, 2, 2)(x)
+        x = layers.Concatenate()([x, skip])
+        x = layers.Conv2D(width, 3, padding="same")(x)
+    return keras.Model(inputs, layers.Conv2D(1, 1)(x))
+
+
+def unet_plus_plus(sides=(32, 32), widths=(4, 8, 12, 16)):
+    """U-Net++: nested nodes X_ij on the skip paths."""
+    inputs = x = keras.Input((*sides, 1))
+    grid = {}
+    for i, width in enumerate(widths):
+        x = layers.Conv2D(width, 3, padding="same", name=f"x_{i}_0")(x)
+        grid[i, 0] = x
+        x = layers.MaxPooling2D()(x)
+    for j in range(1, len(widths)):
+        for i in range(len(widths) - j):
+            x = layers.UpSampling2D()(grid[i + 1, j - 1])
+            x = layers.Concatenate()([*(grid[i, k] for k in range(j)), x])
+            conv = layers.Conv2D(
+                widths[i], 3, padding="same", name=f"x_{i}_{j}"
+            )
+            grid[i, j] = conv(x)
+    return keras.Model(inputs, layers.Conv2D(1, 1)(grid[0, len(widths) - 1]))
+
+
+def valid_unet(side=188):
+    """The first U-Net: convolutions without padding, cropped skips."""
+    inputs = x = keras.Input((side, side, 1))
+    skips = []
+    for i, width in enumerate((4, 8)):
+        x = layers.Conv2D(width, 3)(x)
+        x = layers.Conv2D(width, 3, name=f"down_{i}")(x)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(16, 3)(x)
+    for skip in skips[::-1]:
+        x = layers.UpSampling2D()(x)
+        crop = (skip.shape[1] - x.shape[1]) // 2
+        x = layers.Concatenate()([layers.Cropping2D(crop)(skip), x])
+        x = layers.Conv2D(skip.shape[-1], 3)(x)
+    return keras.Model(inputs, layers.Conv2D(1, 1)(x), name="valid")
+
+
+def two_images(sides=(32, 32)):
+    """A shared encoder sees two images, whose features join as one skip."""
+    one = keras.Input((*sides, 1), name="before")
+    x, features = one, []
+    for width in (4, 8, 16):
+        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        features.append(x)
+        x = layers.MaxPooling2D()(x)
+    encoder = keras.Model(one, [*features, x], name="encoder")
+    two = keras.Input((*sides, 1), name="after")
+    pairs = list(zip(encoder(one), encoder(two), strict=True))
+    *skips, x = [
+        layers.Concatenate(name=f"pair_{i}")(p) for i, p in enumerate(pairs)
+    ]
+    for skip in skips[::-1]:
+        x = layers.Conv2DTranspose(skip.shape[-1], 2, 2)(x)
+        x = layers.Add()([x, skip])
+    outputs = {"mask": layers.Conv2D(1, 1, name="mask")(x)}
+    return keras.Model({"before": one, "after": two}, outputs)
