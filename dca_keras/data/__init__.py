@@ -24,6 +24,7 @@ from dca_keras.data.decoding import (
     resize_image,
     resize_mask,
 )
+from dca_keras.data.prepared import prepare
 from dca_keras.data.registry import (
     dataset_facts,
     list_datasets,
@@ -36,7 +37,6 @@ from dca_keras.data.summary import save_contact_sheet, summarize
 _NEEDING_TENSORFLOW = {
     "augment": "augmentation",
     "make_dataset": "pipeline",
-    "prepare": "records",
 }
 
 __all__ = [

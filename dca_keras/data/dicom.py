@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dca_keras.data.guards import check_size, need, scale
+from dca_keras._extras import import_extra
+from dca_keras.data.guards import check_size, scale
 
 
 def read_dicom(path, scaled=False, intensities=None):
@@ -19,7 +20,7 @@ def read_dicom(path, scaled=False, intensities=None):
         An array (height, width, channels); of several frames (frames,
         height, width, channels).
     """
-    dataset = need("pydicom").dcmread(path)
+    dataset = _pydicom().dcmread(path)
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     check_size(frames, dataset.Rows, dataset.Columns)
     values = dataset.pixel_array
@@ -45,7 +46,7 @@ def read_dicom_spacing(path):
     """
     if not str(path).lower().endswith(".dcm"):
         return None
-    dataset = need("pydicom").dcmread(path, stop_before_pixels=True)
+    dataset = _pydicom().dcmread(path, stop_before_pixels=True)
     spacing = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
     return tuple(map(float, spacing)) if spacing else None
 
@@ -60,3 +61,7 @@ def _dicom_window(dataset, slope, intercept):
     bits, signed = dataset.BitsStored, dataset.PixelRepresentation
     least = -(2 ** (bits - 1)) if signed else 0
     return np.array([least, least + 2**bits - 1]) * slope + intercept
+
+
+def _pydicom():
+    return import_extra("pydicom", extra="volumes", purpose="Reading DICOM")

@@ -57,13 +57,6 @@ def check_intensities(intensities):
         )
 
 
-def need(name):
-    """Imports a library that reads NIfTI or DICOM."""
-    return import_extra(
-        name, extra="volumes", purpose="Reading NIfTI and DICOM"
-    )
-
-
 def scale(values, low, high):
     """Maps `low` to 0 and `high` to 1, and clips what is beyond."""
     values = values.astype("float32")

@@ -9,9 +9,7 @@ import tensorflow as tf
 
 from dca_keras.data import augmentation
 from dca_keras.data.decoding import resize_image, resize_mask
-from dca_keras.data.records import prepare, read_records
-
-SHUFFLE_BUFFER = 1024  # samples of a set that does not lie in memory
+from dca_keras.data.prepared import prepare, prepared_samples
 
 
 def make_dataset(
@@ -108,19 +106,14 @@ def _epoch_numbers(epochs):
 
 def _store(samples, size, cache, calls):
     """A function of the epoch's seeds, or None, to the pairs in its order."""
+    if not isinstance(cache, bool):
+        samples = prepared_samples(prepare(samples, size, cache))
+    load = _loader(samples, size, calls)
+    indices = tf.data.Dataset.range(len(samples))
     if cache is True:
-        pairs = _load(samples, size, calls)(tf.data.Dataset.range(len(samples)))
-        pairs = pairs.cache()
+        pairs = load(indices).cache()
         return lambda seeds: _shuffle(pairs, seeds, len(samples))
-    if cache is False:
-        indices = tf.data.Dataset.range(len(samples))
-        load = _load(samples, size, calls)
-        return lambda seeds: load(_shuffle(indices, seeds, len(samples)))
-    shards = prepare(samples, size, cache)
-    shape = (*size, _channels(samples))
-    return lambda seeds: _shuffle(
-        read_records(shards, shape, seeds, calls), seeds, SHUFFLE_BUFFER
-    )
+    return lambda seeds: load(_shuffle(indices, seeds, len(samples)))
 
 
 def _shuffle(dataset, seeds, buffer):
@@ -130,12 +123,9 @@ def _shuffle(dataset, seeds, buffer):
     return dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
 
 
-def _channels(samples):
-    return samples[0].load()[0].shape[-1]
-
-
-def _load(samples, size, calls):
-    channels = _channels(samples)
+def _loader(samples, size, calls):
+    """A function that maps indices to the pairs of an image and a mask."""
+    channels = samples[0].load()[0].shape[-1]
 
     def load(index):
         image, mask = samples[index].load()

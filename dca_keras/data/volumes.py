@@ -6,7 +6,8 @@ import threading
 
 import numpy as np
 
-from dca_keras.data.guards import check_size, need, scale
+from dca_keras._extras import import_extra
+from dca_keras.data.guards import check_size, scale
 
 _reading = threading.Lock()
 
@@ -156,4 +157,4 @@ def _open_nifti(path):
 
 
 def _nibabel():
-    return need("nibabel")
+    return import_extra("nibabel", extra="volumes", purpose="Reading NIfTI")
