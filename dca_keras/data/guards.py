@@ -6,8 +6,6 @@ import math
 import numpy as np
 from PIL import Image
 
-from dca_keras._extras import import_extra
-
 # Of one file; raise it for a larger one that you trust.
 MAX_VOXELS = 512 * 512 * 2048
 
