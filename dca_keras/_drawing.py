@@ -23,7 +23,7 @@ def palette():
 
 
 def outline(mask):
-    """Pixels of a mask that have a neighbour of another class.
+    """Find the pixels of a mask that have a neighbour of another class.
 
     Args:
         mask: `(height, width)`, class indices.
@@ -31,11 +31,6 @@ def outline(mask):
     Returns:
         `(height, width)`, bool; never true on the background.
     """
-    padded = np.pad(mask, 1, mode="edge")
-    neighbours = (
-        padded[:-2, 1:-1],
-        padded[2:, 1:-1],
-        padded[1:-1, :-2],
-        padded[1:-1, 2:],
-    )
-    return (mask > 0) & np.any([mask != n for n in neighbours], axis=0)
+    from skimage.segmentation import find_boundaries
+
+    return find_boundaries(mask, mode="inner")

@@ -17,7 +17,7 @@ _CURVES = {
 
 
 def draw_distribution(rows):
-    """Draws every image's Dice as a dot, under a box of the quartiles.
+    """Draw every image's Dice as a dot, under a box of the quartiles.
 
     Args:
         rows: The values to draw by the name of their class; from 0 to 1, and
@@ -42,12 +42,13 @@ def draw_distribution(rows):
     return _to_png(figure)
 
 
-def draw_history(history):
-    """Draws loss and Dice over the epochs of a training.
+def draw_history(history, best_epoch=None):
+    """Draw loss and Dice over the epochs of a training.
 
     Args:
-        history: Columns by their names, `epoch` and any of `loss`,
-            `val_loss`, `dice` and `val_dice`; floats.
+        history: Columns by their names, such as a DataFrame: `epoch` and any
+            of `loss`, `val_loss`, `dice` and `val_dice`; floats.
+        best_epoch: The epoch whose weights were kept, to be marked.
 
     Returns:
         The bytes of a PNG file.
@@ -71,9 +72,10 @@ def draw_history(history):
                 marker=mark,
                 **styles[label],
             )
-        if "val_dice" in history:  # The model is that of this epoch.
-            best = history["epoch"][int(np.argmax(history["val_dice"]))]
-            axis.axvline(best, color=_DOT, linestyle=":", label="best epoch")
+        if best_epoch is not None:
+            axis.axvline(
+                best_epoch, color=_DOT, linestyle=":", label="best epoch"
+            )
         axis.set(xlabel="epoch", title={"loss": "loss", "dice": "Dice"}[title])
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(frameon=False)
@@ -82,7 +84,7 @@ def draw_history(history):
 
 
 def draw_differences(rows, xlabel):
-    """Draws differences with their intervals, and a line where none is.
+    """Draw differences with their intervals, and a line at no difference.
 
     Args:
         rows: `(difference, (low, high))` by name; the interval may be None.

@@ -1,8 +1,12 @@
-"""A page that tells a reader how well a model does, and on what."""
+"""The report: a page that says how well a model does, and on what."""
+
+import base64
+
+import jinja2
 
 from dca_keras._drawing import CLASS_COLOURS
-from dca_keras.evaluation._html import node, picture, table, write_page
-from dca_keras.evaluation._scores import DISTANCES, MILLIMETRES, SCORES
+from dca_keras._files import write_text
+from dca_keras.evaluation._scores import DISTANCES, MILLIMETRES
 from dca_keras.evaluation._wording import (
     DEFINITIONS,
     HEADINGS,
@@ -13,7 +17,7 @@ from dca_keras.evaluation._wording import (
 )
 from dca_keras.plotting import OUTLINE_COLOURS
 
-FACTS = {
+_FACTS = {
     "parameters": "parameters",
     "epochs": "finished epochs",
     "best_epoch": "best epoch",
@@ -22,7 +26,7 @@ FACTS = {
 
 
 def write_report(path, result, *, pictures, distribution, curve=None):
-    """Writes the scores of a model as one HTML page that needs no other file.
+    """Write the scores of a model as one HTML page that needs no other file.
 
     Args:
         path: The file to write.
@@ -32,21 +36,42 @@ def write_report(path, result, *, pictures, distribution, curve=None):
         distribution: A chart of the images' Dice, a PNG file as bytes.
         curve: A chart of the training, likewise, if there is one.
     """
-    title = f"{name_model(result)} on {name_data(result)}"
-    body = [
-        node("h1", title),
-        node("p", _describe(result)),
-        *(node("p", text, class_="warning") for text in find_warnings(result)),
-        *_show_scores(result),
-        node("h2", "Dice of every image"),
-        node("p", "A dot is an image; a box holds the middle half of them."),
-        picture(distribution, "Dice of every image"),
-        *_show_pictures(result, pictures),
-    ]
-    if curve is not None:
-        body += [node("h2", "Training"), picture(curve, "Loss and Dice")]
-    body += [*_show_facts(result), *_define(result)]
-    write_page(path, title, body)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dca_keras.evaluation", "."),
+        autoescape=True,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    millimetres = result["distance_unit"] == MILLIMETRES
+    write_text(
+        path,
+        environment.get_template("report.html.jinja").render(
+            result=result,
+            title=f"{name_model(result)} on {name_data(result)}",
+            description=_describe(result),
+            warnings=find_warnings(result),
+            headings=HEADINGS,
+            distances=DISTANCES,
+            unit="millimetres" if millimetres else result["distance_unit"],
+            short_unit="mm" if millimetres else "pixels",
+            level=_percent(result["bootstrap"]["level"]),
+            rows=lambda summary: _rows(result, summary),
+            pictures=pictures,
+            distribution=distribution,
+            curve=curve,
+            classes=_colour_classes(result["class_names"]),
+            outline_colours=OUTLINE_COLOURS,
+            facts=_list_facts(result),
+            definitions=DEFINITIONS
+            | {"Intervals": _describe_intervals(result["bootstrap"])},
+            count=count,
+        ),
+    )
+
+
+def _data_uri(png):
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _describe(result):
@@ -60,171 +85,53 @@ def _describe(result):
     )
     if result.get("protocol") == "held_out" and result["split"] == "test":
         text += (
-            " The model has not seen them: neither its weights nor the epoch "
-            "were chosen by them."
+            " The model has not seen them: they were used neither to train it "
+            "nor to choose the best epoch."
         )
     return text
 
 
-def _show_scores(result):
-    yield node("h2", "Scores")
-    yield node(
-        "p",
-        f"Means, and below each its {result['bootstrap']['level']:.0%} "
-        f"interval. HD95 and ASSD are distances in {_unit(result)}.",
-    )
-    if result["cases"] != result["images"]:
-        yield _score_table(result, result["over_cases"], "cases")
-    yield _score_table(result, result, "images")
+def _rows(result, summary):
+    """The rows of a table of scores: what they are of, and the scores."""
+    names = result["class_names"]
+    rows = [(names[i], scores) for i, scores in summary["per_class"].items()]
+    if len(rows) == 1:
+        return rows
+    return [
+        ("foreground", summary["foreground"]),
+        ("foreground and background", summary["with_background"]),
+        *rows,
+    ]
 
 
-def _score_table(result, summary, kind):
-    labels = {
-        "foreground": "foreground",
-        "with_background": "foreground and background",
-    }
-    rows = {
-        label: summary[key] for key, label in labels.items() if key in summary
-    }
-    if len(summary["per_class"]) > 1:
-        for index, scores in summary["per_class"].items():
-            rows[result["class_names"][index]] = scores
-    made = table(
-        ["", *HEADINGS.values()],
-        (
-            [name, *(_cell(scores[key], key) for key in SCORES)]
-            for name, scores in rows.items()
-        ),
-    )
-    made.insert(0, node("caption", f"Over the {count(result[kind], kind)}"))
-    return made
-
-
-def _cell(score, name):
-    """A score with its interval and what it leaves out."""
-    shown = "{:.2f}" if name in DISTANCES else "{:.3f}"
-    mean, interval = score["mean"], score["interval"]
-    parts = ["undefined" if mean is None else shown.format(mean)]
-    if interval is not None:
-        low, high = (shown.format(end) for end in interval)
-        parts.append(node("small", f"{low} to {high}"))
-    if score["undefined"]:
-        parts.append(node("small", f"undefined in {score['undefined']}"))
-    return node("span", *parts)
-
-
-def _show_pictures(result, pictures):
-    yield node("h2", "Best, median and worst")
-    yield node(
-        "p",
-        "Outlines of the ",
-        _key("truth", "truth"),
-        " and of the ",
-        _key("prediction", "prediction"),
-        "; ",
-        _key("both", "white"),
-        " where they agree.",
-        *_name_colours(result["class_names"]),
-    )
-    for label, row in pictures:
-        yield node("div", label)
-        yield node(
-            "div",
-            *(
-                node(
-                    "figure",
-                    picture(png, caption),
-                    node("figcaption", caption),
-                )
-                for caption, png in row.items()
-            ),
-            class_="row",
-        )
-
-
-def _name_colours(class_names):
+def _colour_classes(class_names):
     """What colours mean in the pictures of several classes."""
-    if len(class_names) == 1:
-        return
-    yield " Classes:"
-    for index, name in class_names.items():
-        if index != "0":
-            colour = CLASS_COLOURS[(int(index) - 1) % len(CLASS_COLOURS)]
-            yield node("span", " ■ ", style=f"color: {colour}")
-            yield name
+    return {
+        name: CLASS_COLOURS[(int(index) - 1) % len(CLASS_COLOURS)]
+        for index, name in class_names.items()
+        if index != "0"
+    }
 
 
-def _key(name, text):
-    style = f"color: {OUTLINE_COLOURS[name]}"
-    return node("span", text, class_="key", style=style)
-
-
-def _show_facts(result):
-    yield node("h2", "How the model came to be")
-    if "command" in result:
-        yield node("p", node("code", result["command"]))
-    facts = {text: result[k] for k, text in FACTS.items() if k in result}
+def _list_facts(result):
+    facts = {text: result[k] for k, text in _FACTS.items() if k in result}
     for name in ("recipe", "versions", "hardware"):
         facts |= result.get(name) or {}
-    yield node(
-        "p",
-        *(
-            node("span", f"{name.replace('_', ' ')} ", node("b", _say(value)))
-            for name, value in facts.items()
-        ),
-        class_="facts",
-    )
+    return [(name.replace("_", " "), _say(x)) for name, x in facts.items()]
 
 
-def _define(result):
-    bootstrap, published = result["bootstrap"], result["published"]
-    method = (
-        f"{bootstrap['level']:.0%}, {bootstrap['method']} "
+def _describe_intervals(bootstrap):
+    return (
+        f"{_percent(bootstrap['level'])}, {bootstrap['method']} "
         f"({bootstrap['resamples']:,} times, seed {bootstrap['seed']}). They "
-        "tell what other images could change, not what another training "
-        "could."
-    )
-    yield node("h2", "What the scores mean")
-    texts = DEFINITIONS | {"Intervals": method}
-    yield node(
-        "dl",
-        *(
-            part
-            for term, text in texts.items()
-            for part in (node("dt", term), node("dd", text))
-        ),
-    )
-    yield node("h2", "As the paper and the training compute them")
-    yield node(
-        "p",
-        "With 1 added to both sides of every fraction, and the mean over all "
-        "classes, the background among them if there are several.",
-    )
-    size = published["batch_size"]
-    yield table(
-        ["", "Dice", "IoU"],
-        [
-            [text, *(f"{score:.4f}" for score in scores)]
-            for text, *scores in (
-                (
-                    f"As the paper: pixels pooled in batches of {size} images",
-                    published["dsc"],
-                    published["iou"],
-                ),
-                (
-                    "As in training: the mean over images",
-                    result["dice"],
-                    result["iou"],
-                ),
-            )
-        ],
+        "cover the choice of the cases for this one trained model. They do "
+        "not cover the training: with another seed the same recipe can score "
+        "outside of them. `dca-keras compare` takes several seeds together."
     )
 
 
-def _unit(result):
-    if result["distance_unit"] == MILLIMETRES:
-        return "millimetres"
-    return result["distance_unit"]
+def _percent(level):
+    return f"{level:.0%}".replace("%", " %")
 
 
 def _say(value):

@@ -1,16 +1,16 @@
-"""The files that tell what a model scored."""
+"""The files that say what a model scored."""
 
-import csv
 import io
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from dca_keras._files import write_json, write_text
 from dca_keras.data import resize_image, resize_mask
 from dca_keras.evaluation._charts import draw_distribution, draw_history
 from dca_keras.evaluation._report import write_report
-from dca_keras.evaluation._scores import SCORES
+from dca_keras.evaluation._table import score_table
 from dca_keras.evaluation._wording import name_data, name_model
 from dca_keras.plotting import (
     Case,
@@ -26,16 +26,17 @@ REPORTED = ("best", "median", "worst")
 
 
 def write_results(output, result, model, samples, history=None):
-    """Writes the scores of a model, its pictures and its report.
+    """Write the scores of a model, its pictures and its report.
 
-    They are described at `dca_keras.evaluation.evaluate_on`.
+    The files are described at `dca_keras.evaluation.evaluate_on`.
 
     Args:
         output: The folder to write to, a `Path`.
         result: What `metrics.json` is to hold.
         model: The model that was scored.
         samples: The `Sample`s it was scored on.
-        history: The training's curves as columns by name, if there are.
+        history: The scores of every epoch of the training, a DataFrame, or
+            None.
     """
     split, run = result["split"], Run(output)
     cases = dict(_load_cases(model, samples, result))
@@ -56,26 +57,25 @@ def write_results(output, result, model, samples, history=None):
             if label in REPORTED
         ],
         distribution=draw_distribution(_dice_by_class(result)),
-        curve=draw_history(history) if history is not None else None,
+        curve=None
+        if history is None
+        else draw_history(history, result.get("best_epoch")),
     )
 
 
 def _to_csv(result):
-    classes = result["class_names"]
-    names = (*SCORES, "true_pixels", "predicted_pixels")
-    columns = [f"{name}_{index}" for index in classes for name in names]
-    file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["name", "case", "dice", "iou", *columns, "distance_unit"])
-    for image in result["per_image"]:
-        scores = [
-            image["per_class"][index][name]
-            for index in classes
-            for name in names
-        ]
-        first = [image[name] for name in ("name", "case", "dice", "iou")]
-        rows.writerow([*first, *scores, result["distance_unit"]])
-    return file.getvalue()
+    """A line an image, with the scores of every class in columns."""
+    lines = [
+        {name: row[name] for name in ("name", "case", "dice", "iou")}
+        | {
+            f"{score}_{index}": value
+            for index, scores in row["per_class"].items()
+            for score, value in scores.items()
+        }
+        | {"distance_unit": result["distance_unit"]}
+        for row in result["per_image"]
+    ]
+    return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
 def _load_cases(model, samples, result):
@@ -122,8 +122,10 @@ def _draw_case(case):
 
 
 def _dice_by_class(result):
+    table = score_table(result)
+    dice = table[table["score"] == "dice"].groupby("class")["value"]
     return {
-        name: [row["per_class"][index]["dice"] for row in result["per_image"]]
+        name: dice.get_group(name).to_numpy()
         for index, name in result["class_names"].items()
         if index != "0"
     }

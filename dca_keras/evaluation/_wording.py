@@ -1,4 +1,4 @@
-"""What readers are told about scores, in every place in the same words."""
+"""Names, definitions and warnings, the same wherever scores are shown."""
 
 from dca_keras.evaluation._scores import SCORES
 
@@ -22,42 +22,40 @@ DEFINITIONS = {
     "to 1 (they are equal). With P the predicted pixels of a class, T the "
     "true ones and I those in both: Dice = 2 I / (P + T), IoU = I / (P + T − "
     "I).",
-    "Precision and recall": "Precision = I / P: how much of what was marked "
-    "is right. Recall (sensitivity) = I / T: how much of what is there was "
-    "marked.",
-    "HD95 and ASSD": "How far the two outlines lie apart; 0 is best. From "
-    "every pixel of either outline the distance to the nearest pixel of the "
-    "other is taken. ASSD, the average symmetric surface distance, is the "
-    "mean of them all; HD95, the 95 % Hausdorff distance, is their 95th "
-    "percentile.",
-    "Empty masks": "Where a class is neither there nor predicted, Dice, IoU, "
-    "precision and recall are 1 and the distances 0. Where it is predicted "
-    "but not there, Dice, IoU and precision are 0; where it is there but not "
-    "predicted, Dice, IoU and recall are 0. The remaining score would divide "
-    "by nothing, and there is no second outline: these are undefined, left "
-    "out of the means, and counted in the tables.",
+    "Precision and recall": "Precision (positive predictive value) = I / P: "
+    "how much of what was marked is right. Recall (sensitivity) = I / T: how "
+    "much of what is there was marked.",
+    "HD95 and ASSD": "How far the outlines of prediction and truth lie apart; "
+    "0 is best. For every pixel of either outline, the distance to the "
+    "nearest pixel of the other is taken. ASSD, the average symmetric surface "
+    "distance, is the mean of these distances; HD95, the 95 % Hausdorff "
+    "distance, is their 95th percentile.",
+    "Empty masks": "Where a class is neither present nor predicted, Dice, "
+    "IoU, precision and recall are 1 and the distances 0. Where it is "
+    "predicted but not present, Dice, IoU and precision are 0; where it is "
+    "present but not predicted, Dice, IoU and recall are 0. The other scores "
+    "are undefined there: they are left out of the means, and the tables "
+    "count them.",
     "Case": "A patient, a slide or a volume, with all of its images. Its "
-    "overlaps are those of all its pixels. Its distances are measured in "
-    "three dimensions if it is a volume with a known spacing, and are the "
-    "means over its images otherwise.",
+    "overlap scores are those of all its pixels together. Its distances are "
+    "measured in three dimensions if it is a volume with a known spacing; "
+    "otherwise they are the means over its images.",
     "Foreground": "The mean over all classes but the background.",
 }
 
 
 def name_model(result):
-    """What a reader calls the model of a result, such as "unet with DCA"."""
+    """Return the name of a result's model, such as "unet with DCA"."""
     variant = result.get("variant") or ("dca" if result.get("dca") else "plain")
     return result["model"] + VARIANTS.get(variant, f" ({variant})")
 
 
 def name_data(result):
-    """What a reader calls the data of a result."""
+    """Return the name of a result's data: the folder's, or the data set's."""
     folder = {**result, **(result.get("recipe") or {})}.get("data_dir")
-    return (
-        folder
-        if folder and result["data"] == "image_folder"
-        else result["data"]
-    )
+    if folder and result["data"] == "image_folder":
+        return folder
+    return result["data"]
 
 
 def find_warnings(result):
