@@ -1,7 +1,5 @@
-"""The paper's augmentation, the same motion for an image and its mask."""
+"""Augmentations that transform an image and its mask alike."""
 
-import contextlib
-import itertools
 import math
 
 import keras
@@ -12,18 +10,20 @@ MAX_ANGLE = math.pi / 3
 
 
 def augment(image, mask, seed):
-    """Rotate by up to 60° and flip both ways, each with probability 0.2.
+    """Augment an image and its mask as the paper does.
 
-    Pixels that come from outside are 0. The image is sampled bilinearly, the
-    mask by nearest; flips alone are exact.
+    A rotation by up to 60°, a horizontal and a vertical flip happen with a
+    probability of 0.2 each. Pixels from outside the image are 0. The image is
+    interpolated bilinearly, the mask by nearest neighbour; flips alone are
+    exact.
 
     Args:
         image: Float tensor (height, width, channels).
         mask: Integer tensor (height, width, 1).
-        seed: Integer tensor (2,). One seed is one motion.
+        seed: Integer tensor (2,). Equal seeds give equal transforms.
 
     Returns:
-        The moved image and mask, of the same shapes and dtypes.
+        The transformed image and mask, of the same shapes and dtypes.
     """
     draws = tf.random.stateless_uniform((4,), seed)
     rotated, flipped_x, flipped_y = tf.unstack(draws[:3] < PROBABILITY)
@@ -46,79 +46,57 @@ def augment(image, mask, seed):
 
 
 def with_callable(function):
-    """Let `function({"images", "segmentation_masks"}, seed)` augment.
+    """Return a function like `augment` that calls another function.
 
-    Returns:
-        A function like `augment`.
+    Args:
+        function: Called with {"images", "segmentation_masks"} and a `seed`;
+            returns the same dictionary.
     """
 
-    def motion(image, mask, seed):
+    def apply(image, mask, seed):
         pair = {"images": image, "segmentation_masks": mask}
         pair = function(pair, seed=seed)
-        moved, moved_mask = pair["images"], pair["segmentation_masks"]
+        new_image, new_mask = pair["images"], pair["segmentation_masks"]
         return (
-            tf.ensure_shape(tf.cast(moved, image.dtype), image.shape),
-            tf.ensure_shape(tf.cast(moved_mask, mask.dtype), mask.shape),
+            tf.ensure_shape(tf.cast(new_image, image.dtype), image.shape),
+            tf.ensure_shape(tf.cast(new_mask, mask.dtype), mask.shape),
         )
 
-    return motion
+    return apply
 
 
 def with_layer(layer):
-    """Let a Keras layer augment, its random numbers set by the seed.
+    """Return a function like `augment` that calls a Keras layer.
 
-    Returns:
-        A function like `augment`.
+    The seed sets the layer's random generators. What a layer draws without
+    one, as some of keras-cv's do, is different every time.
     """
 
     def call(pair, seed):
-        seeds = (
-            tf.random.experimental.stateless_fold_in(seed, number)
-            for number in itertools.count()
-        )
-        for state in _random_states(layer):
+        for number, state in enumerate(_random_states(layer)):
             draws = tf.random.stateless_uniform(
-                state.shape, next(seeds), 0, 2**31 - 1, "int64"
+                state.shape,
+                tf.random.experimental.stateless_fold_in(seed, number),
+                *(0, 2**31 - 1, "int64"),
             )
             state.assign(tf.cast(draws, state.dtype))
-        with _stateless_draws(seeds):
-            return layer(pair, training=True)
+        # Draws without a generator would otherwise be the same in each pass.
+        tf.compat.v1.set_random_seed(None)
+        return layer(pair, training=True)
 
     return with_callable(call)
 
 
-@contextlib.contextmanager
-def _stateless_draws(seeds):
-    """While a layer is traced, let TensorFlow's own draws take `seeds`.
-
-    Some of keras-cv's layers draw with `tf.random.uniform`, whose stream
-    depends on what was drawn before and so can't be taken up in the middle.
-    """
-
-    def seeded(draw):
-        return lambda shape, *args, seed=None, **kwargs: draw(
-            shape, next(seeds), *args, **kwargs
-        )
-
-    originals = tf.random.uniform, tf.random.normal
-    tf.random.uniform = seeded(tf.random.stateless_uniform)
-    tf.random.normal = seeded(tf.random.stateless_normal)
-    try:
-        yield
-    finally:
-        tf.random.uniform, tf.random.normal = originals
-
-
 def _random_states(layer):
-    """The variables from which a layer and its parts draw.
+    """The states of a layer's random generators and of its sublayers'.
 
-    On Keras's other backends a layer makes those of TensorFlow's anew for
+    On Keras's other backends a layer creates those of TensorFlow again for
     each graph, out of reach.
     """
     states = [
         value.state
-        for part in layer._flatten_layers()
-        for value in vars(part).values()
+        for sublayer in layer._flatten_layers()
+        for value in vars(sublayer).values()
         if isinstance(value, keras.random.SeedGenerator | tf.random.Generator)
     ]
     states = [s.value if isinstance(s, keras.Variable) else s for s in states]
@@ -126,10 +104,10 @@ def _random_states(layer):
 
 
 def _rotate(tensor, angle, interpolation):
-    """Turn (height, width, channels) about its centre, counterclockwise."""
+    """Rotate (height, width, channels) counterclockwise about its centre."""
     y, x = tf.unstack(tf.cast(tf.shape(tensor)[:2] - 1, "float32") / 2)
     cos, sin = tf.cos(angle), tf.sin(angle)
-    # How output (x, y) maps to input; the centre stays.
+    # Maps output (x, y) to input (x, y); the centre is fixed.
     matrix = [cos, -sin, x - cos * x + sin * y]
     matrix += [sin, cos, y - sin * x - cos * y, 0.0, 0.0]
     rotated = tf.raw_ops.ImageProjectiveTransformV3(

@@ -26,33 +26,38 @@ def make_dataset(
     first_step=0,
     num_parallel_calls=tf.data.AUTOTUNE,
 ):
-    """Batches of samples: loaded, resized, kept, shuffled, moved, batched.
+    """Return a `tf.data.Dataset` of batches of images and masks.
 
-    Every epoch shuffles and augments anew, and depends on `samples`, `seed`
-    and its number alone, to the last bit: not on TensorFlow's global seed,
-    on the parallel calls, nor on where a run was stopped and taken up again.
+    Samples are loaded, resized, cached, shuffled, augmented and batched.
+    Every epoch has an order and augmentations of its own, which depend on
+    `samples`, `seed` and the epoch's number alone, to the last bit: not on
+    TensorFlow's global seed, on the parallel calls, nor on where a run was
+    stopped and resumed.
 
     Args:
         samples: `Sample`s that all have the same number of channels.
         image_size: (height, width) that images and masks are resized to.
         batch_size: Samples in a batch.
-        shuffle: Whether to draw the samples in random order.
-        augment: True moves them as the paper did, see `augment`. A Keras
-            layer (keras-cv's too) or another callable is called with
-            {"images": (height, width, channels), "segmentation_masks":
-            (height, width, 1)} and returns the same. A layer's random state
-            is set for every sample (under Keras's TensorFlow backend; under
-            the others it starts from the layer's own seed), and a callable
-            that has an argument `seed` is given an integer tensor (2,).
-        seed: Of the order and the motions.
+        shuffle: Whether to shuffle the samples.
+        augment: True augments as the paper does, see `augment`. A Keras
+            layer or another callable is called with {"images": (height,
+            width, channels), "segmentation_masks": (height, width, 1)} and
+            returns the same. A callable that has an argument `seed` receives
+            an integer tensor (2,); for a layer the seed sets its random
+            generators (under Keras's TensorFlow backend; under the others
+            the layer's own seed holds). Layers of keras-cv can be used too,
+            but some of them draw without a generator: those augment
+            differently each time, so that such a run can't be repeated to
+            the last bit.
+        seed: Seed of the order and the augmentations.
         drop_remainder: Whether to leave out a last batch that is smaller.
         cache: True keeps the resized samples in memory, False loads them
             in every epoch, a folder keeps them there, see `prepare`.
         epochs: A range: one pass goes through these epochs, so that
-            `range(3, 200)` takes a run up again at epoch 3. None: a pass is
-            one epoch, and the next pass the next epoch, from 0.
+            `range(3, 200)` resumes a run at epoch 3. None: a pass is one
+            epoch, and the next pass the next epoch, from 0.
         first_step: Batches to leave out of the first of `epochs`.
-        num_parallel_calls: How many samples to work on at once.
+        num_parallel_calls: How many samples to process in parallel.
 
     Returns:
         A tf.data.Dataset of float32 images (batch, height, width, channels)
@@ -67,17 +72,17 @@ def make_dataset(
     steps = int(steps if drop_remainder else np.ceil(steps))
     _check_start(epochs, first_step, steps)
     in_order = _store(samples, tuple(image_size), cache, num_parallel_calls)
-    move = _mover(augment, num_parallel_calls)
+    augmented = _augmenter(augment, num_parallel_calls)
     first_epoch = 0 if epochs is None else epochs[0]
 
     def one_epoch(epoch):
-        # Of this graph; else the global seed would have a say in `shuffle`.
+        # Otherwise `shuffle` would depend on the global seed.
         tf.compat.v1.set_random_seed(1)
         seeds = tf.stack([tf.cast(seed, "int64"), epoch])
         is_first = tf.cast(epoch == first_epoch, "int64")
         pairs = in_order(seeds if shuffle else None).enumerate()
         pairs = pairs.skip(is_first * first_step * batch_size)
-        pairs = move(pairs, seeds)
+        pairs = augmented(pairs, seeds)
         return pairs.batch(batch_size, drop_remainder=drop_remainder)
 
     passes = 1 if epochs is None else len(epochs)
@@ -85,7 +90,7 @@ def make_dataset(
         passes * steps - first_step
     )
     options = tf.data.Options()
-    # By batch, so that all workers go through the same epochs.
+    # Workers share each batch, so that all are in the same epoch.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )
@@ -105,7 +110,10 @@ def _epoch_numbers(epochs):
 
 
 def _store(samples, size, cache, calls):
-    """A function of the epoch's seeds, or None, to the pairs in its order."""
+    """A function that returns the pairs in the order that seeds give.
+
+    None for the seeds is the order of the samples.
+    """
     if not isinstance(cache, bool):
         samples = prepared_samples(prepare(samples, size, cache))
     load = _loader(samples, size, calls)
@@ -141,29 +149,29 @@ def _loader(samples, size, calls):
     return lambda indices: indices.map(load_tensors, num_parallel_calls=calls)
 
 
-def _mover(augment, calls):
-    """A function that augments pairs, each numbered within its epoch."""
+def _augmenter(augment, calls):
+    """A function that augments pairs, each with its number in the epoch."""
     if augment is False:
         return lambda pairs, seeds: pairs.map(lambda _, pair: pair)
     if augment is True:
-        motion = augmentation.augment
+        transform = augmentation.augment
     elif isinstance(augment, keras.Layer):
-        motion = augmentation.with_layer(augment)
-        calls = None  # One after another, for they share a random state.
+        transform = augmentation.with_layer(augment)
+        calls = None  # One after another, as they share random generators.
     elif "seed" in inspect.signature(augment).parameters:
-        motion = augmentation.with_callable(augment)
+        transform = augmentation.with_callable(augment)
     else:
-        motion = augmentation.with_callable(lambda pair, seed: augment(pair))
+        transform = augmentation.with_callable(lambda pair, seed: augment(pair))
         calls = None
 
-    def move(pairs, seeds):
+    def augmented(pairs, seeds):
         fold_in = tf.random.experimental.stateless_fold_in
         return pairs.map(
-            lambda position, pair: motion(*pair, fold_in(seeds, position)),
+            lambda number, pair: transform(*pair, fold_in(seeds, number)),
             num_parallel_calls=calls,
         )
 
-    return move
+    return augmented
 
 
 def _check_start(epochs, first_step, steps):

@@ -83,7 +83,7 @@ def test_shuffling_keeps_every_sample():
         assert sorted(shuffled) == sorted(plain)
 
 
-def test_augments_anew_every_epoch():
+def test_every_epoch_is_augmented_differently():
     dataset = make_dataset(SAMPLES, SIZE, 4, augment=True)
     assert len(set(map(tuple, epochs(dataset, 4)))) == 4
 
@@ -177,7 +177,7 @@ AUGMENTATIONS = {
 @ON_TENSORFLOW
 @pytest.mark.parametrize("cache", ["memory", "none", "disk"])
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
-def test_a_run_can_be_taken_up_anywhere(tmp_path, augment, cache):
+def test_a_run_can_be_resumed_anywhere(tmp_path, augment, cache):
     def make(**changes):
         arguments = {
             "augment": AUGMENTATIONS[augment](),
@@ -226,8 +226,8 @@ def test_caches_give_the_same_samples(tmp_path):
     assert memory == none == disk
 
 
-def check_layer(layer):
-    """A layer moves image and mask alike, and every sample by itself."""
+def check_layer(layer, repeatable=True):
+    """Image and mask are transformed alike, and every sample differently."""
 
     def as_own_image(sample):
         _, mask = sample.load()
@@ -243,12 +243,16 @@ def check_layer(layer):
     assert np.mean((images > 0.5) == (masks > 0)) > 0.98
     moved = [np.any(a != b) for a, b in zip(masks, plain, strict=True)]
     assert sum(moved) >= 2
+    assert len(set(map(tuple, epochs(dataset, 3)))) == 3
     arguments = {"augment": layer, "shuffle": True}
     whole = make_dataset(samples, (32, 32), 4, epochs=range(3), **arguments)
     rest = make_dataset(
         samples, (32, 32), 4, epochs=range(1, 3), first_step=2, **arguments
     )
-    assert batches(rest) == batches(whole)[5:]
+    whole, rest = batches(whole), batches(rest)
+    assert len(set(whole)) == 9 and len(rest) == 4
+    if repeatable:
+        assert rest == whole[5:]
 
 
 @ON_TENSORFLOW
@@ -263,15 +267,26 @@ def test_keras_layers_augment(name):
 
 
 @ON_TENSORFLOW
-@pytest.mark.parametrize("name", ["Flip", "Translation", "Shear"])
-def test_keras_cv_layers_augment(name):
+@pytest.mark.parametrize(
+    ("name", "repeatable"),
+    [("Flip", True), ("Translation", True), ("Shear", False)],
+)
+def test_keras_cv_layers_augment(name, repeatable):
     layers = pytest.importorskip("keras_cv").layers
     layer = {
         "Flip": lambda: layers.RandomFlip("horizontal_and_vertical"),
         "Translation": lambda: layers.RandomTranslation(0.3, 0.3),
         "Shear": lambda: layers.RandomShear(0.4, 0.4),
     }[name]
-    check_layer(layer())
+    check_layer(layer(), repeatable)
+
+
+@ON_TENSORFLOW
+def test_layers_without_a_generator_differ_in_every_epoch():
+    layers = pytest.importorskip("keras_cv").layers
+    layer = layers.RandomBrightness((-0.2, 0.2), value_range=(0, 1))
+    dataset = make_dataset(SAMPLES, SIZE, 10, augment=layer)
+    assert len(set(map(tuple, epochs(dataset, 3)))) == 3
 
 
 @ON_TENSORFLOW
