@@ -1,7 +1,7 @@
-"""Scores trained models side by side: python scripts/evaluate.py runs/*
+"""Score trained models side by side: python scripts/evaluate.py runs/*
 
 Every folder that `scripts/train.py` or `dca-keras train` made gets one line,
-and its metrics.json and predictions.png are written anew.
+and its metrics.json and predictions.png are written again.
 """
 
 import sys

@@ -110,13 +110,17 @@ def test_outlines_lie_on_their_masks(channels, side):
 
 
 HISTORY = {"epoch": [1, 2, 3], "val_dice": [0.1, 0.5, 0.4]}
+DIFFERENCES = {
+    "b": {"mean": 0.1, "interval": (-0.1, 0.3)},
+    "c": {"mean": 0.2, "interval": None},
+}
 CHARTS = [
     (draw_distribution, ({"foreground": [0.5]},)),
     (draw_distribution, ({"a": [0.5, 0.7, 1.0], "b": [0.0, 0.2, 0.9]},)),
     (draw_history, (HISTORY,)),
     (draw_history, (HISTORY | {"loss": [3, 2, 1], "dice": [0, 0.5, 1]}, 2)),
     (draw_history, ({"epoch": [1], "val_dice": [0.3], "val_loss": [1]},)),
-    (draw_differences, ({"b": (0.1, (-0.1, 0.3)), "c": (0.2, None)}, "Dice")),
+    (draw_differences, (DIFFERENCES, "Dice")),
 ]
 
 

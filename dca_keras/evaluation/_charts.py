@@ -87,7 +87,8 @@ def draw_differences(rows, xlabel):
     """Draw differences with their intervals, and a line at no difference.
 
     Args:
-        rows: `(difference, (low, high))` by name; the interval may be None.
+        rows: The `mean` difference and its `interval`, which may be None, in
+            a dictionary by name.
         xlabel: What is drawn, and in which direction.
 
     Returns:
@@ -95,10 +96,10 @@ def draw_differences(rows, xlabel):
     """
     figure, axis = _figure(0.4 * len(rows) + 0.9)
     axis.axvline(0, color="0.5", linewidth=1)
-    for place, (value, interval) in enumerate(rows.values()):
-        if interval is not None:
-            axis.plot(interval, [place, place], color=_LINE, linewidth=2)
-        axis.plot(value, place, "o", color=_LINE)
+    for place, row in enumerate(rows.values()):
+        if row["interval"] is not None:
+            axis.plot(row["interval"], [place, place], color=_LINE, linewidth=2)
+        axis.plot(row["mean"], place, "o", color=_LINE)
     axis.set_yticks(range(len(rows)), rows)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel(xlabel)

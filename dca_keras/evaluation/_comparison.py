@@ -11,17 +11,15 @@ from dca_keras.evaluation._charts import draw_differences
 from dca_keras.evaluation._intervals import (
     NESTED_BOOTSTRAP,
     nested_intervals,
-    plain,
-    plain_pair,
 )
 from dca_keras.evaluation._scores import DISTANCES, SCORES, mean_defined
-from dca_keras.evaluation._table import foreground, score_table
+from dca_keras.evaluation._table import by_score, foreground, plain, score_table
 from dca_keras.evaluation._wording import count, name_model, warn_of_few
 from dca_keras.run import Run
 
 # What two trainings of one recipe may differ in.
 _INCIDENTAL = ("seed", "data_dir", "cache")
-_SHARED = ("split", "class_names", "distance_unit")
+_SHARED = ("split", "classes", "distance_unit")
 _SHOWN_NAMES = 5
 
 
@@ -81,28 +79,13 @@ def compare(runs, split="test", output=None):
         np.stack([_case_scores(result) for result in members.values()])
         for members in groups
     ]
-    first = results[paths[0]]
     described = [
-        {
-            "name": name,
-            "runs": [
-                {
-                    "folder": path.parent.name,
-                    "seed": result.get("seed"),
-                    "dice": plain(dice),
-                }
-                for (path, result), dice in zip(
-                    members.items(), mean_defined(runs[..., 0], 1), strict=True
-                )
-            ],
-            "scores": _describe(runs),
-        }
-        for name, members, runs in zip(
-            _name_groups(groups), groups, scores, strict=True
+        _describe(name, members, runs, scores[0] if place else None)
+        for place, (name, members, runs) in enumerate(
+            zip(_name_groups(groups), groups, scores, strict=True)
         )
     ]
-    for group, runs in zip(described[1:], scores[1:], strict=True):
-        group["differences"] = _subtract(runs, scores[0])
+    first = results[paths[0]]
     shown = ("data", "split", "images", "cases", "distance_unit")
     comparison = {
         **{key: first[key] for key in shown},
@@ -136,6 +119,10 @@ def _read_result(path):
         if "part" in result:  # The word of earlier versions.
             result["split"] = result.pop("part")
         _case_scores(result)
+        classes = list(result["class_names"].values())
+        if len(classes) == 1:  # Older runs call any single class foreground.
+            classes = ["foreground"]
+        result["classes"] = classes
         for key in ("data", "images", "cases", *_SHARED):
             result[key]
         return result | {"names": {_name(row) for row in result["per_image"]}}
@@ -205,34 +192,37 @@ def _name_groups(groups):
     ]
 
 
-def _describe(runs):
+def _describe(name, members, runs, first):
+    """What `compare` says of a group; `first` is None for the first one."""
+    own = mean_defined(runs, axis=1)  # (runs, 6)
     means, intervals, _ = nested_intervals(runs)
-    ends = [np.inf if name in DISTANCES else 1 for name in SCORES]
-    intervals = np.clip(intervals, 0, np.array(ends)[:, None])
-    own = mean_defined(runs, axis=1)
-    spread = (
-        own.std(0, ddof=1) if len(own) > 1 else np.full(len(SCORES), np.nan)
-    )
-    return {
-        name: {
-            "mean": plain(means[place]),
-            "interval": plain_pair(intervals[place]),
-            "runs_sd": plain(spread[place]),
-        }
-        for place, name in enumerate(SCORES)
+    highest = [np.inf if score in DISTANCES else 1 for score in SCORES]
+    group = {
+        "name": name,
+        "runs": [
+            {
+                "folder": path.parent.name,
+                "seed": result.get("seed"),
+                "dice": plain(dice),
+            }
+            for (path, result), dice in zip(
+                members.items(), own[:, 0], strict=True
+            )
+        ],
+        "scores": by_score(
+            mean=means,
+            interval=np.clip(intervals, 0, np.array(highest)[:, None]),
+            runs_sd=np.full(len(SCORES), np.nan)
+            if len(own) == 1
+            else own.std(0, ddof=1),
+        ),
     }
-
-
-def _subtract(runs, first):
-    means, intervals, pairs = nested_intervals(runs, first)
-    return {
-        name: {
-            "mean": plain(means[place]),
-            "interval": plain_pair(intervals[place]),
-            "pairs": int(pairs[place]),
-        }
-        for place, name in enumerate(SCORES)
-    }
+    if first is not None:
+        means, intervals, pairs = nested_intervals(runs, first)
+        group["differences"] = by_score(
+            mean=means, interval=intervals, pairs=pairs
+        )
+    return group
 
 
 def _write(output, comparison):
@@ -241,13 +231,7 @@ def _write(output, comparison):
     text = table.to_csv(index=False, lineterminator="\n")
     write_text(output / "comparison.csv", text)
     first, *others = comparison["groups"]
-    rows = {
-        group["name"]: (
-            group["differences"]["dice"]["mean"],
-            group["differences"]["dice"]["interval"],
-        )
-        for group in others
-    }
+    rows = {group["name"]: group["differences"]["dice"] for group in others}
     if rows:
         title = f"Dice, minus that of {first['name']}"
         with replace_file(output / "comparison.png") as temporary:

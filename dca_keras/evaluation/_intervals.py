@@ -131,16 +131,6 @@ def nested_intervals(runs, minus=None, *, resamples=RESAMPLES, seed=SEED):
     return mean_defined(per_case, axis=0), intervals, defined.sum(axis=0)
 
 
-def plain(value):
-    """Return a number as JSON has it: None where it is not defined."""
-    return None if np.isnan(value) else float(value)
-
-
-def plain_pair(pair):
-    """Return an interval as JSON has it: None where it is not defined."""
-    return None if np.isnan(pair).any() else [float(end) for end in pair]
-
-
 def _widen(runs, freedom):
     """Runs whose drawn means spread as Student's t has it."""
     count = len(runs)

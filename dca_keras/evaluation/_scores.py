@@ -1,7 +1,7 @@
 """The arithmetic of a segmentation's scores: overlaps and surface distances.
 
-In NumPy and SciPy, and NaN is a score that isn't defined. Of a class, let `P`
-and `T` be the pixels of the predicted and of the true mask, `I` those in both.
+In NumPy and SciPy; NaN is a score that is not defined. `P` and `T` are the
+pixels of a class in the predicted and in the true mask, `I` those in both.
 """
 
 import warnings
@@ -18,7 +18,7 @@ PERCENTILE = 95
 
 
 def count_pixels(truth, prediction, classes):
-    """Counts the pixels that decide the overlaps.
+    """Count the pixels that overlap scores are computed from.
 
     Args:
         truth: Class indices of any shape; {0, 1} for one class.
@@ -47,7 +47,7 @@ def count_pixels(truth, prediction, classes):
 
 
 def overlap_scores(counts):
-    """Dice, IoU, precision and recall.
+    """Compute Dice, IoU, precision and recall.
 
     They are `2 I / (P + T)`, `I / (P + T - I)`, `I / P` and `I / T`. Where
     both masks are empty all four are 1. Where one is empty Dice and IoU are
@@ -74,15 +74,15 @@ def overlap_scores(counts):
 
 
 def smoothed_scores(counts, smooth=1.0):
-    """Dice and IoU as `dca_keras.metrics` has them, and as published.
+    """Compute Dice and IoU as `dca_keras.metrics` does, and as published.
 
     Args:
         counts: `(..., classes, 3)`, see `count_pixels`.
-        smooth: Positive; added to both sides of the fraction.
+        smooth: Positive; added to numerator and denominator.
 
     Returns:
-        Floats (..., 2): the means over all classes, the background among
-        them if there are several.
+        Floats (..., 2): the means over all classes, including the background
+        if there are several.
     """
     both, predicted, true = np.moveaxis(np.asarray(counts, "float64"), -1, 0)
     dice = (2 * both + smooth) / (predicted + true + smooth)
@@ -91,13 +91,13 @@ def smoothed_scores(counts, smooth=1.0):
 
 
 def surface_distances(truth, prediction, spacing):
-    """95 % Hausdorff distance and average symmetric surface distance.
+    """Compute the 95 % Hausdorff and the average symmetric surface distance.
 
-    A mask's surface are its pixels with a neighbour outside (of 4, in a
-    volume of 6), or at the edge of the picture. The distances from every
-    surface pixel of each mask to the nearest of the other make one list:
-    its 95th percentile, linearly interpolated, and its mean are returned.
-    This is the definition of MedPy 0.5.2.
+    A mask's surface are its pixels with a neighbour outside of it (of 4, or
+    of 6 in a volume), or at the edge of the image. For every surface pixel of
+    either mask, the distance to the nearest one of the other is taken; the
+    95th percentile of all, linearly interpolated, and their mean are
+    returned. This is the definition of MedPy 0.5.2.
 
     Args:
         truth: Bools (height, width) or (depth, height, width).
@@ -121,8 +121,18 @@ def surface_distances(truth, prediction, spacing):
     return np.array([np.percentile(distances, PERCENTILE), distances.mean()])
 
 
+def class_distances(truth, prediction, classes, spacing):
+    """Compute `surface_distances` of every class, `(classes, 2)`."""
+    return np.stack(
+        [
+            surface_distances(truth == index, prediction == index, spacing)
+            for index in class_indices(classes)
+        ]
+    )
+
+
 def score_classes(truth, prediction, counts, spacing):
-    """All of `SCORES` for every class of one image or volume.
+    """Compute all of `SCORES` for every class of one image or volume.
 
     Args:
         truth: Class indices (height, width) or (depth, height, width).
@@ -133,20 +143,17 @@ def score_classes(truth, prediction, counts, spacing):
     Returns:
         Floats (classes, 6).
     """
-    distances = [
-        surface_distances(truth == index, prediction == index, spacing)
-        for index in class_indices(len(counts))
-    ]
+    distances = class_distances(truth, prediction, len(counts), spacing)
     return np.concatenate([overlap_scores(counts), distances], axis=-1)
 
 
 def class_indices(classes):
-    """The indices that `classes` stands for, in the order of all tables."""
+    """Return the indices of `classes` classes, in the order of all tables."""
     return [1] if classes == 1 else list(range(classes))
 
 
 def mean_defined(values, axis):
-    """The mean over an axis of what is defined; NaN where nothing is."""
+    """Return the mean of what is defined over an axis, NaN if nothing is."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice")
         return np.nanmean(values, axis=axis)

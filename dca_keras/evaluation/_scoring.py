@@ -11,12 +11,12 @@ from dca_keras.evaluation._scores import (
     DISTANCES,
     MILLIMETRES,
     PIXELS,
-    class_indices,
+    SCORES,
+    class_distances,
     count_pixels,
     mean_defined,
     overlap_scores,
     score_classes,
-    surface_distances,
 )
 from dca_keras.evaluation._summary import summarize_tables
 from dca_keras.evaluation._table import make_table
@@ -95,26 +95,14 @@ def evaluate_model(
     if not samples:
         raise ValueError("`samples` is empty. Pass at least one sample.")
     unit = MILLIMETRES if all(s.spacing for s in samples) else PIXELS
-    counts, scores, volumes = [], [], {}
-    for sample, row, distances in _score_samples(
-        _predict(model, samples, image_size, batch_size), samples, unit
-    ):
-        counts.append(row[0])
-        scores.append(row[1])
-        if distances is not None:
-            volumes[sample.case] = distances
-        if on_done is not None:
-            on_done()
-    counts, scores = np.stack(counts), np.stack(scores)
+    predictions = _predict(model, samples, image_size, batch_size)
+    values, volumes = _score_samples(predictions, samples, unit, on_done)
+    classes = name_classes(values.shape[1], class_names)
     cases = [sample.case for sample in samples]
-    classes = name_classes(counts.shape[1], class_names)
     images = make_table(
-        np.concatenate([scores, _order(counts)], axis=-1),
-        classes,
-        image=[sample.name for sample in samples],
-        case=cases,
+        values, classes, image=[sample.name for sample in samples], case=cases
     )
-    per_case = _score_cases(cases, counts, scores, volumes)
+    per_case = _score_cases(np.array(cases), values, volumes)
     over_cases = make_table(
         np.stack(list(per_case.values())), classes, case=list(per_case)
     )
@@ -141,56 +129,39 @@ def name_classes(count, class_names=None):
     return names
 
 
-def _score_samples(predictions, samples, unit):
-    """Yield each sample, its counts and scores, and its volume's distances.
-
-    The distances are None but for a volume's last slice.
-    """
+def _score_samples(predictions, samples, unit, on_done):
+    """The scores and counts (images, classes, 9), and volumes' distances."""
     left = Counter(sample.case for sample in samples)
-    slices = defaultdict(list)
+    values, volumes, slices = [], {}, defaultdict(list)
     for sample, truth, prediction, classes, zoom in predictions:
         spacing = sample.spacing if unit == MILLIMETRES else (1, 1)
         step = np.multiply(spacing, (1, *zoom)[-len(spacing) :])
         counts = count_pixels(truth, prediction, classes)
         scores = score_classes(truth, prediction, counts, step[-2:])
+        values.append(np.concatenate([scores, counts], axis=-1))
         left[sample.case] -= 1
-        distances = None
         if len(step) == 3:
             slices[sample.case].append((truth, prediction))
             if not left[sample.case]:
                 pair = map(np.stack, zip(*slices.pop(sample.case), strict=True))
-                distances = _measure(*pair, classes, step)
-        yield sample, (counts, scores), distances
+                volumes[sample.case] = class_distances(*pair, classes, step)
+        if on_done is not None:
+            on_done()
+    return np.stack(values), volumes
 
 
-def _score_cases(names, counts, scores, volumes):
-    """The scores and counts (classes, columns) of every case, by its name."""
-    names = np.array(names)
-    cases = {}
-    for case in dict.fromkeys(names.tolist()):
-        there = names == case
+def _score_cases(cases, values, volumes):
+    """The scores and counts (classes, 9) of every case, by its name."""
+    found = {}
+    for case in dict.fromkeys(cases.tolist()):
+        scores, counts = np.split(values[cases == case], [len(SCORES)], -1)
         distances = volumes.get(case)
         if distances is None:
-            distances = mean_defined(scores[there], 0)[:, -len(DISTANCES) :]
-        total = counts[there].sum(axis=0)
-        cases[case] = np.concatenate(
-            [overlap_scores(total), distances, _order(total)], axis=-1
-        )
-    return cases
-
-
-def _order(counts):
-    """Counts I, P, T in the order of the table: T, P, I."""
-    return counts[..., ::-1]
-
-
-def _measure(truth, prediction, classes, step):
-    return np.stack(
-        [
-            surface_distances(truth == index, prediction == index, step)
-            for index in class_indices(classes)
-        ]
-    )
+            distances = mean_defined(scores[..., -len(DISTANCES) :], 0)
+        total = counts.sum(axis=0)
+        row = overlap_scores(total), distances, total
+        found[case] = np.concatenate(row, axis=-1)
+    return found
 
 
 def _predict(model, samples, image_size, batch_size):

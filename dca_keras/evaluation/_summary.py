@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from dca_keras.evaluation._intervals import (
-    BOOTSTRAP,
-    mean_intervals,
-    plain,
-    plain_pair,
-)
+from dca_keras.evaluation._intervals import BOOTSTRAP, mean_intervals
 from dca_keras.evaluation._scores import (
-    SCORES,
     class_indices,
     mean_defined,
     smoothed_scores,
 )
-from dca_keras.evaluation._table import COLUMNS, COUNTS, to_array
+from dca_keras.evaluation._table import (
+    COLUMNS,
+    COUNTS,
+    by_score,
+    plain,
+    to_array,
+)
 
 
 def summarize_tables(images, cases, published_batch):
@@ -28,7 +28,7 @@ def summarize_tables(images, cases, published_batch):
     classes = images["class"].unique().tolist()
     rows = images.iloc[:: len(classes) * len(COLUMNS)]
     names = rows["case"].tolist()
-    counts = to_array(images, ("true_positives", *COUNTS[1::-1]))
+    counts = to_array(images, COUNTS)
     alone = {
         name: {"case": name, "images": names.count(name)}
         for name in cases["case"].unique().tolist()
@@ -95,18 +95,13 @@ def summarize(scores, cases):
 
 def _summarize(scores, cases):
     values = mean_defined(scores, axis=1)  # (rows, 6)
-    means, ranges = mean_intervals(values, cases)
-    undefined = np.isnan(scores).sum(axis=(0, 1))
-    defined = (~np.isnan(values)).sum(axis=0)
-    return {
-        name: {
-            "mean": plain(means[place]),
-            "interval": plain_pair(ranges[place]),
-            "defined": int(defined[place]),
-            "undefined": int(undefined[place]),
-        }
-        for place, name in enumerate(SCORES)
-    }
+    means, intervals = mean_intervals(values, cases)
+    return by_score(
+        mean=means,
+        interval=intervals,
+        defined=(~np.isnan(values)).sum(axis=0),
+        undefined=np.isnan(scores).sum(axis=(0, 1)),
+    )
 
 
 def _summarize_smoothed(counts, names, published_batch):
@@ -118,12 +113,9 @@ def _summarize_smoothed(counts, names, published_batch):
     ]
     dsc, iou = smoothed_scores(np.stack(batches)).mean(axis=0)
     return {
-        "dice": float(means[0]),
-        "iou": float(means[1]),
-        "intervals": {
-            "dice": plain_pair(ranges[0]),
-            "iou": plain_pair(ranges[1]),
-        },
+        "dice": plain(means[0]),
+        "iou": plain(means[1]),
+        "intervals": {"dice": plain(ranges[0]), "iou": plain(ranges[1])},
         "dice_pooled": float(smoothed_scores(counts.sum(axis=0))[0]),
         "published": {
             "dsc": float(dsc),

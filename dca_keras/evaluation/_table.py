@@ -5,7 +5,8 @@ import pandas as pd
 
 from dca_keras.evaluation._scores import SCORES, mean_defined
 
-COUNTS = ("true_pixels", "predicted_pixels", "true_positives")
+# In the order of `count_pixels`.
+COUNTS = ("true_positives", "predicted_pixels", "true_pixels")
 COLUMNS = (*SCORES, *COUNTS)
 
 
@@ -22,7 +23,7 @@ def score_table(result, over="images"):
         A pandas DataFrame with the columns `image` (not over cases), `case`,
         `class` (its name), `score` and `value`. The scores are `dice`,
         `iou`, `precision`, `recall`, `hd95` and `assd`, and the counts
-        `true_pixels`, `predicted_pixels` and `true_positives` on the resized
+        `true_positives`, `predicted_pixels` and `true_pixels` on the resized
         grid. NaN is a score that is not defined.
 
     Raises:
@@ -86,3 +87,16 @@ def foreground(table):
     values = to_array(table)
     first = 0 if values.shape[1] == 1 else 1
     return mean_defined(values[:, first:], axis=1)
+
+
+def by_score(**columns):
+    """Columns in the order of `SCORES` as dictionaries by the score's name."""
+    return {
+        name: {key: plain(column[place]) for key, column in columns.items()}
+        for place, name in enumerate(SCORES)
+    }
+
+
+def plain(value):
+    """A number or an interval as JSON has it: None where it is undefined."""
+    return None if np.isnan(value).any() else np.asarray(value).tolist()

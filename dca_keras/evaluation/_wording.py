@@ -1,15 +1,14 @@
 """Names, definitions and warnings, the same wherever scores are shown."""
 
-from dca_keras.evaluation._scores import SCORES
-
 FEW_CASES, FEW_RUNS = 50, 5
-HEADINGS = dict(
-    zip(
-        SCORES,
-        ("Dice", "IoU", "precision", "recall", "HD95", "ASSD"),
-        strict=True,
-    )
-)
+HEADINGS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "hd95": "HD95",
+    "assd": "ASSD",
+}
 VARIANTS = {
     "plain": "",
     "dca": " with DCA",
