@@ -2,13 +2,13 @@
 
 import functools
 import json
+import typing
 from pathlib import Path
 
 from dca_keras._checkpoint import read_checkpoint
-from dca_keras._environment import environment
 from dca_keras._model_files import load_model_file
 from dca_keras.data import dataset_facts
-from dca_keras.recipe import SPLITS, Recipe
+from dca_keras.recipe import MONITORS, SPLITS, Recipe
 
 # What a run's files and folders are called, by kind. Those of a split have
 # its name at `{}`, and nothing there for the test split.
@@ -16,6 +16,7 @@ PATHS = {
     "recipe": "recipe.json",
     "history": "history.csv",
     "checkpoint": "checkpoint.h5",
+    "previous_checkpoint": "checkpoint.previous.h5",
     "model": "model.keras",
     "last_model": "last.keras",
     "metrics": "metrics{}.json",
@@ -27,17 +28,22 @@ PATHS = {
     "tensorboard": "tensorboard",
 }
 EPOCHS = {"best": "model", "last": "last_model"}
-FILES = (
-    "recipe.json",
-    "checkpoint.h5",
-    "history.csv",
-    "*.keras",
-    "metrics*",
-    "predictions*.png",
-    "report*.html",
-)
-# Of a recipe, what may be another when a run is taken up again.
-MAY_CHANGE = ("data_dir", "cache", "epochs", "patience", "strategy")
+FOLDERS = ("predictions", "export", "tensorboard")
+
+
+class Checkpoint(typing.NamedTuple):
+    """The state of a training after an epoch.
+
+    Attributes:
+        epochs: The finished epochs, a dictionary of scores each.
+        arrays: The values of all variables; `None` if no epoch was finished.
+        damage: What is wrong with the newest checkpoint if this is the one
+            before it, else `None`.
+    """
+
+    epochs: list = ()
+    arrays: list | None = None
+    damage: str | None = None
 
 
 class Run:
@@ -76,11 +82,11 @@ class Run:
         """Return the path of a file or folder of the run, there or not.
 
         Args:
-            kind: One of "recipe", "history", "checkpoint", "model" (of the
-                best epoch), "last_model", "metrics" (the scores as JSON),
-                "metrics_table" (as CSV), "report", "pictures" (of
-                predictions); or, for folders, "predictions", "export" and
-                "tensorboard".
+            kind: One of "recipe", "history", "checkpoint" and
+                "previous_checkpoint", "model" (of the best epoch),
+                "last_model", "metrics" (the scores as JSON), "metrics_table"
+                (as CSV), "report", "pictures" (of predictions); or, for
+                folders, "predictions", "export" and "tensorboard".
             split: Of metrics, the report and the pictures: "train", "val" or
                 "test".
 
@@ -99,6 +105,16 @@ class Run:
             )
         suffix = "" if split == "test" else f"_{split}"
         return self.folder / PATHS[kind].format(suffix)
+
+    def files(self):
+        """Return the paths of all files of the run that are there."""
+        paths = {
+            self.path(kind, split)
+            for kind in PATHS
+            if kind not in FOLDERS
+            for split in SPLITS
+        }
+        return sorted(path for path in paths if path.exists())
 
     @functools.cached_property
     def record(self):
@@ -150,8 +166,36 @@ class Run:
     @property
     def best_epoch(self):
         """The row of `history` that `model.keras` was kept of."""
-        history = self.history
-        return history.loc[history["val_dice"].idxmax()]
+        history, monitor = self.history, self.recipe.monitor
+        lowest = MONITORS[monitor] is min
+        column = history[monitor]
+        return history.loc[column.idxmin() if lowest else column.idxmax()]
+
+    def read_checkpoint(self):
+        """Read the state after the last finished epoch.
+
+        Returns:
+            A `Checkpoint`. Where the newest file is damaged, it is the one
+            before it.
+
+        Raises:
+            ValueError: If all that is there is damaged.
+        """
+        damage = None
+        for kind in ("checkpoint", "previous_checkpoint"):
+            path = self.path(kind)
+            if path.exists():
+                try:
+                    arrays, epochs = read_checkpoint(path)
+                    return Checkpoint(epochs, arrays, damage)
+                except ValueError as error:
+                    damage = damage or str(error)
+        if damage is not None:
+            raise ValueError(
+                f"{damage} There is no earlier one to go on with: start again "
+                "with `--overwrite`."
+            )
+        return Checkpoint([])
 
     def load_model(self, epoch="best"):
         """Load the model, not compiled.
@@ -239,7 +283,8 @@ class Run:
         yield (
             "epochs",
             f"{len(self.history)} of {recipe.epochs}, best "
-            f"{best['epoch']:.0f}: val_dice {best['val_dice']:.4f}",
+            f"{best['epoch']:.0f}: {recipe.monitor} "
+            f"{best[recipe.monitor]:.4f}",
         )
         found = [s for s in SPLITS if self.path("metrics", s).is_file()]
         scores = {split: self.scores(split) for split in found}
@@ -264,70 +309,3 @@ class Run:
 
 def _not_a_recipe(path, error):
     return ValueError(f"{path} is not a run's recipe: {error!r}")
-
-
-def describe_run(recipe, splits):
-    """What `recipe.json` says."""
-    return {
-        "recipe": recipe.to_dict(),
-        "samples": {
-            split: [sample.name for sample in getattr(splits, split)]
-            for split in SPLITS
-        },
-        "intensity_window": splits.intensity_window,
-        **environment(),
-    }
-
-
-def find_state(output, record):
-    """The finished epochs and the variables' values of the run in a folder.
-
-    No epochs and `None` where no epoch was finished. Raises `ValueError` if
-    the run is not the one that `record` describes.
-    """
-    if not (output / "recipe.json").exists():
-        return [], None
-    old, samples = Run(output).recipe, Run(output).samples
-    before, now = old.to_dict(), record["recipe"]
-    changed = [name for name in now if now[name] != before[name]]
-    may_change = set(MAY_CHANGE)
-    if old.schedule != "constant":
-        may_change.remove("epochs")  # It says how fast the rate falls.
-    if wrong := [name for name in changed if name not in may_change]:
-        raise ValueError(
-            f"{output} holds a run with other settings, so it can't be taken "
-            "up again: "
-            + ", ".join(
-                f"`{name}` was {before[name]!r} and is {now[name]!r}"
-                for name in wrong
-            )
-            + ". Give the same, or choose another folder with `--output`."
-        )
-    if samples != record["samples"]:
-        raise ValueError(
-            f"The dataset is not the one that {output} was begun with: images "
-            "were added, taken away or moved to another part. Restore it, or "
-            "choose another folder with `--output`."
-        )
-    if not (output / "checkpoint.h5").exists():
-        return [], None
-    arrays, rows = read_checkpoint(output / "checkpoint.h5")
-    return rows, arrays
-
-
-def check_output(output, may_hold_run):
-    """Raises `ValueError` if a run can't be written to `output`."""
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"`--output` {output} is a file. Name a folder.")
-    found = [path.name for path in run_files(output)]
-    if found and not may_hold_run:
-        raise ValueError(
-            f"{output} already holds a run ({', '.join(found)}). Choose "
-            "another folder with `--output`, go on with it with `--resume`, or "
-            "replace it with `--overwrite`."
-        )
-
-
-def run_files(output):
-    """The files of a run that are in a folder."""
-    return sorted(path for name in FILES for path in output.glob(name))

@@ -1,6 +1,7 @@
 """What training keeps and shows after every epoch."""
 
 import csv
+import math
 import time
 
 import keras
@@ -13,125 +14,106 @@ from rich.progress import (
 )
 
 from dca_keras._checkpoint import save_checkpoint
-from dca_keras._extras import import_extra
 from dca_keras._files import replace_file
+from dca_keras.recipe import MONITORS
 
-SCORES = ("loss", "dice", "iou", "val_loss", "val_dice", "val_iou")
-COLUMNS = ("epoch", *SCORES, "seconds")
+TITLES = {"dice": "Dice", "iou": "IoU"}
 
 
 class KeepRun(keras.callbacks.Callback):
     """Keeps a run's files after every epoch, whenever it may be killed.
 
-    `checkpoint.h5` is the state of the last finished epoch. What else is kept
-    follows from it: `history.csv`, and `model.keras`, the model of the best
-    epoch by validation Dice. `publish` brings these two up to date, and so
-    mends them when a run is taken up again.
+    The checkpoint is the state after the last finished epoch. The other files
+    follow from it: the history, and the model of the best epoch. `publish`
+    brings these two up to date, and so corrects them when a run is resumed.
 
     Args:
-        model: The model to save; it shares its weights with the trained.
+        model: The model to save; it shares its weights with the one that is
+            trained.
         variables: All that changes in training, as Keras variables.
-        output: The run's folder; `None` to keep no files.
-        rows: The finished epochs, dictionaries by the names in `COLUMNS`.
-            Grows by one an epoch.
+        run: The `Run` to write to; `None` to keep no files.
+        rows: The finished epochs, a dictionary of scores each. Grows by one
+            an epoch.
+        monitor: The score that chooses the best epoch, one of
+            `dca_keras.recipe.MONITORS`.
     """
 
-    def __init__(self, model, variables, output, rows):
+    def __init__(self, model, variables, run, rows, monitor):
         super().__init__()
         self.to_save = model
         self.variables = variables
-        self.output = output
+        self.run = run
         self.rows = rows
+        self.monitor = monitor
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.perf_counter() - self.start, 2)
-        scores = {name: round(float(logs[name]), 6) for name in SCORES}
+        scores = {name: round(float(logs[name]), 6) for name in in_order(logs)}
         self.rows.append({"epoch": epoch + 1, **scores, "seconds": seconds})
-        if self.output is not None:
-            path = self.output / "checkpoint.h5"
-            save_checkpoint(path, self.variables, self.rows)
+        if self.run is not None:
+            save_checkpoint(
+                self.run.path("checkpoint"),
+                self.variables,
+                self.rows,
+                previous=self.run.path("previous_checkpoint"),
+            )
         self.publish()
 
     def publish(self):
-        """Writes what follows from the state, where there is one."""
-        if self.output is None or not self.rows:
+        """Write what follows from the state, if there is one."""
+        if self.run is None or not self.rows:
             return
-        if best_row(self.rows) is self.rows[-1]:
-            with replace_file(self.output / "model.keras") as temporary:
+        if best_row(self.rows, self.monitor) is self.rows[-1]:
+            with replace_file(self.run.path("model")) as temporary:
                 self.to_save.save(temporary)
-        with replace_file(self.output / "history.csv") as temporary:
+        with replace_file(self.run.path("history")) as temporary:
             with open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS)
+                writer = csv.DictWriter(file, self.rows[-1])
                 writer.writeheader()
                 writer.writerows(self.rows)
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Stops training when the validation Dice has not risen for long.
+    """Stops training when there was no better epoch for long.
 
     Args:
         rows: The finished epochs, as `KeepRun` keeps them.
+        monitor: The score that chooses the best epoch.
         patience: Epochs without a better one that are waited for.
     """
 
-    def __init__(self, rows, patience):
+    def __init__(self, rows, monitor, patience):
         super().__init__()
         self.rows = rows
+        self.monitor = monitor
         self.patience = patience
 
     def on_epoch_end(self, epoch, logs=None):
-        if is_stale(self.rows, self.patience):
+        if is_stale(self.rows, self.monitor, self.patience):
             self.model.stop_training = True
 
 
-def best_row(rows):
-    """The first epoch of the best validation Dice."""
-    return max(rows, key=lambda row: row["val_dice"])
+def in_order(logs):
+    """Return the names of scores: training's, validation's; the loss first."""
+    return sorted(
+        logs, key=lambda n: (n.startswith("val_"), not n.endswith("loss"), n)
+    )
 
 
-def is_stale(rows, patience):
-    """Whether `patience` epochs went by since the best one."""
+def best_row(rows, monitor):
+    """Return the first epoch of the best score."""
+    valid = [row for row in rows if not math.isnan(row[monitor])]
+    return MONITORS[monitor](valid or rows, key=lambda row: row[monitor])
+
+
+def is_stale(rows, monitor, patience):
+    """Return whether `patience` epochs went by since the best one."""
     if patience is None or not rows:
         return False
-    return rows[-1]["epoch"] - best_row(rows)["epoch"] >= patience
-
-
-class TensorBoard(keras.callbacks.Callback):
-    """Writes scores and pictures for TensorBoard.
-
-    Args:
-        folder: Where to; TensorBoard's `--logdir`.
-        draw: A function of the epoch to a picture, `(height, width, 3)`,
-            uint8; it is called after every epoch.
-
-    Raises:
-        ImportError: If the extra `tensorboard` is not installed.
-    """
-
-    def __init__(self, folder, draw):
-        super().__init__()
-        tensorboard = import_extra(
-            "tensorboardX", extra="tensorboard", purpose="TensorBoard"
-        )
-        self.writer = tensorboard.SummaryWriter(str(folder))
-        self.draw = draw
-
-    def on_epoch_end(self, epoch, logs=None):
-        for name in SCORES:
-            part = "validation" if name.startswith("val_") else "training"
-            tag = f"{name.removeprefix('val_')}/{part}"
-            self.writer.add_scalar(tag, float(logs[name]), epoch + 1)
-        picture = self.draw(epoch)
-        self.writer.add_image(
-            "validation", picture, epoch + 1, dataformats="HWC"
-        )
-        self.writer.flush()
-
-    def on_train_end(self, logs=None):
-        self.writer.close()
+    return rows[-1]["epoch"] - best_row(rows, monitor)["epoch"] >= patience
 
 
 class ShowProgress(keras.callbacks.Callback):
@@ -144,12 +126,14 @@ class ShowProgress(keras.callbacks.Callback):
         epochs: Number of epochs.
         steps: Steps an epoch.
         finished: Epochs that were finished before.
+        monitor: The score to show beside the loss.
     """
 
-    def __init__(self, console, epochs, steps, finished=0):
+    def __init__(self, console, epochs, steps, finished=0, monitor="val_dice"):
         super().__init__()
         self.console = console
         self.epochs = epochs
+        self.monitor = monitor
         self.validation = ""
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -181,7 +165,9 @@ class ShowProgress(keras.callbacks.Callback):
         self.bar.update(self.task, advance=1, scores=scores)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.validation = f"val Dice {logs['val_dice']:.3f}"
+        name = self.monitor.removeprefix("val_")
+        value = float(logs[self.monitor])
+        self.validation = f"val {TITLES.get(name, name)} {value:.3f}"
         scores = f"loss {logs['loss']:.3f} {self.validation}"
         self.bar.update(self.task, scores=scores)
         if not self.console.is_terminal:

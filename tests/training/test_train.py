@@ -24,6 +24,7 @@ from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 QUIET = Console(quiet=True)
 FILES = {
     "checkpoint.h5",
+    "checkpoint.previous.h5",
     "history.csv",
     "last.keras",
     "metrics.csv",
@@ -122,7 +123,7 @@ class Interrupted(training.StopEarly):
             raise KeyboardInterrupt
 
 
-def test_ctrl_c_leaves_what_can_be_taken_up_again(
+def test_ctrl_c_leaves_what_can_be_resumed(
     trained, tmp_path, monkeypatch, capsys
 ):
     output, recipe, *_ = trained
@@ -245,19 +246,39 @@ def test_resumes_with_no_other_images(trained, tmp_path):
     moved = write_images(tmp_path / "images", [(40, 48)] * 4)
     before = read_all(output)
     other = dataclasses.replace(recipe, data_dir=str(moved))
-    with pytest.raises(ValueError, match="The dataset is not the one"):
+    with pytest.raises(ValueError, match="The data set is not the one"):
         train(other, output, resume=True, console=QUIET)
     assert read_all(output) == before
 
 
-def test_a_broken_checkpoint_is_told(trained, tmp_path):
+def test_goes_on_from_the_checkpoint_before_a_damaged_one(trained, tmp_path):
     output, recipe, *_ = trained
     copy = tmp_path / "run"
     shutil.copytree(output, copy)
     path = copy / "checkpoint.h5"
-    path.write_bytes(path.read_bytes()[:1000])
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+    with open(tmp_path / "console.txt", "w+") as file:
+        train(recipe, copy, resume=True, console=Console(file=file))
+        file.seek(0)
+        shown = file.read()
+    assert "checkpoint.h5 is damaged: its checksum differs. Resumed" in shown
+    assert "before it, after epoch 1." in shown
+    assert shown.count("epoch 2/2") == 1 and "epoch 1/2" not in shown
+    assert_same_run(copy, output)
+
+
+def test_refuses_damaged_checkpoints(trained, tmp_path):
+    output, recipe, *_ = trained
+    copy = tmp_path / "run"
+    shutil.copytree(output, copy)
+    for name in ("checkpoint.h5", "checkpoint.previous.h5"):
+        path = copy / name
+        path.write_bytes(path.read_bytes()[:1000])
     before = read_all(copy)
-    with pytest.raises(ValueError, match="checkpoint.h5 is not a checkpoint"):
+    message = r"checkpoint\.h5 is damaged: .* start again with `--overwrite`"
+    with pytest.raises(ValueError, match=message):
         train(recipe, copy, resume=True, console=QUIET)
     assert read_all(copy) == before
 
@@ -339,7 +360,7 @@ def test_replaces_a_whole_run(tmp_path, data_dir):
     output = write_run(tmp_path / "run", tiny_recipe(data_dir))
     for name in ("metrics.json", "metrics_val.json", "notes.txt"):
         (output / name).write_text("old")
-    recipe = tiny_recipe(data_dir, epochs=1)
+    recipe = tiny_recipe(data_dir, epochs=2)
     train(recipe, output, overwrite=True, console=QUIET)
     assert {path.name for path in output.iterdir()} == FILES | {"notes.txt"}
-    assert json.loads((output / "metrics.json").read_text())["epochs"] == 1
+    assert json.loads((output / "metrics.json").read_text())["epochs"] == 2
