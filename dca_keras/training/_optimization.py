@@ -35,7 +35,7 @@ def make_loss(recipe):
             "from_logits out of its config."
         )
     try:
-        loss = _get_loss(recipe.loss)
+        loss = losses.get(recipe.loss)
         shape = (1, *recipe.image_size, recipe.num_classes)
         mask = ops.zeros((*shape[:-1], 1), "int32")
         loss(mask, ops.full(shape, 1 / (1 + recipe.num_classes)))
@@ -113,16 +113,6 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         return {"rate": self.rate, "steps": self.steps}
-
-
-def _get_loss(identifier):
-    if hasattr(losses, "get"):
-        return losses.get(identifier)
-    if isinstance(identifier, str):
-        identifier = {"class_name": identifier, "config": {}}
-    if identifier["class_name"] in ("DiceLoss", "dice_loss"):
-        return losses.DiceLoss(**identifier["config"])
-    return keras.losses.get(identifier)
 
 
 def _full_name(name):
