@@ -2,7 +2,14 @@
 
 import dataclasses
 
-from dca_keras._fields import COUNT, SWITCH, check, field, is_positive_int
+from dca_keras._fields import (
+    COUNT,
+    SWITCH,
+    check,
+    field,
+    is_positive_int,
+    one_of,
+)
 
 __all__ = ["DCAConfig", "is_positive_int"]
 
@@ -31,10 +38,13 @@ class DCAConfig:
             and ReLU: the control for what attention itself brings.
         token_activation: Adds the LayerNorm and GELU that the paper's figure 2
             draws after the attentions. The published code has neither.
+        start: "paper", or "identity" for our own variant: a skip plus a
+            learned gate, zero at first, times what DCA changes of it. A model
+            then starts as the one without DCA, whose output it has.
 
     Raises:
-        ValueError: If a number is not a positive integer or a switch is not a
-            boolean.
+        ValueError: If a number is not a positive integer, a switch is not a
+            boolean, or `start` is neither of the two.
 
     Reference:
         [Dual Cross-Attention, sections 3.1 to 3.3](
@@ -59,6 +69,12 @@ class DCAConfig:
     )
     token_activation: bool = field(
         "LayerNorm and GELU after DCA's attentions.", SWITCH, False
+    )
+    start: str = field(
+        "paper, or identity: DCA's changes to the skips pass a learned gate "
+        "that is zero at first.",
+        one_of(("paper", "identity")),
+        "paper",
     )
 
     def __post_init__(self):

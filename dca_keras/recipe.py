@@ -115,6 +115,7 @@ class Recipe:
     channel_attention: bool = same_field(DCAConfig, "channel_attention")
     spatial_attention: bool = same_field(DCAConfig, "spatial_attention")
     token_activation: bool = same_field(DCAConfig, "token_activation")
+    start: str = same_field(DCAConfig, "start")
     image_size: tuple[int, int] = field(
         "Size that images are resized to: 256, or 192x256, height x width.",
         SIDES,
@@ -208,10 +209,13 @@ class Recipe:
         """How skips are refined, in a word.
 
         "plain", "dca", or what is left of DCA: "dca_channel", "dca_spatial",
-        and "dca_control" with neither attention.
+        and "dca_control" with neither attention; with "_identity" at the end
+        if it starts as the identity.
         """
-        attentions = (self.channel_attention, self.spatial_attention)
-        return VARIANTS[attentions] if self.dca else "plain"
+        if not self.dca:
+            return "plain"
+        start = "" if self.start == "paper" else f"_{self.start}"
+        return VARIANTS[self.channel_attention, self.spatial_attention] + start
 
     def to_dict(self):
         """Return the recipe as a dictionary that JSON can hold."""

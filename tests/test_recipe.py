@@ -32,6 +32,7 @@ def test_the_defaults_are_the_papers():
         "channel_attention": True,
         "spatial_attention": True,
         "token_activation": False,
+        "start": "paper",
         "image_size": (224, 224),
         "channels": 3,
         "num_classes": 1,

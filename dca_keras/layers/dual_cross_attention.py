@@ -18,6 +18,7 @@ OPTIONS = (
     "channel_attention",
     "spatial_attention",
     "token_activation",
+    "start",
 )
 
 
@@ -53,6 +54,9 @@ class DualCrossAttention(keras.layers.Layer):
         fast: Whether to compute the same function with less time and memory.
             With `False` every part runs as its `call` is written, to read
             along or to change it.
+        start: "paper", or "identity" for our own variant, which is not in
+            the paper: a skip plus a learned gate, zero at first, times what
+            the rest changes of it. The layer starts as the identity.
 
     Call arguments:
         skips: List of tensors, the encoder's feature maps.
@@ -100,6 +104,7 @@ class DualCrossAttention(keras.layers.Layer):
         query_block=None,
         recompute=False,
         fast=True,
+        start="paper",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -115,6 +120,7 @@ class DualCrossAttention(keras.layers.Layer):
         self.channel_attention = channel_attention
         self.spatial_attention = spatial_attention
         self.token_activation = token_activation
+        self.start = start
         # The same names under the same rules; a wrong value raises here.
         DCAConfig(**{name: getattr(self, name) for name in OPTIONS})
         check_query_block(query_block)
@@ -151,6 +157,7 @@ class DualCrossAttention(keras.layers.Layer):
                 patch,
                 self.token_activation,
                 self.fast,
+                self.start,
                 name=f"reconstruction_{i}",
                 dtype=self.dtype_policy,
             )

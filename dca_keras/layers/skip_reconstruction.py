@@ -22,6 +22,10 @@ class SkipReconstruction(keras.layers.Layer):
             the paper's figure 2.
         fast: Whether to compute the same function with less time and memory.
             With `False` what is above runs as it is written in `call`.
+        start: "paper", or "identity" for our own variant, which is not in
+            the paper: the skip plus a gate times what the above changes of
+            it. The gate is one value a channel, zero at first: the layer
+            starts as the identity. With a gate of one it is the paper's.
 
     Call arguments:
         tokens: Tensor, the skip's tokens after the attentions.
@@ -40,11 +44,19 @@ class SkipReconstruction(keras.layers.Layer):
         [Dual Cross-Attention, section 3.3](https://arxiv.org/abs/2303.17696)
     """
 
-    def __init__(self, patch_size, token_activation=False, fast=True, **kwargs):
+    def __init__(
+        self,
+        patch_size,
+        token_activation=False,
+        fast=True,
+        start="paper",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.patch_size = patch_size
         self.token_activation = token_activation
         self.fast = fast
+        self.start = start
 
     def build(self, tokens_shape, skip_shape):
         self.token_norm = None
@@ -69,11 +81,22 @@ class SkipReconstruction(keras.layers.Layer):
             momentum=0.9, epsilon=1e-5, name="norm", dtype=self.dtype_policy
         )
         self.norm.build(skip_shape)
+        self.gate = None
+        if self.start == "identity":
+            self.gate = self.add_weight(
+                shape=skip_shape[-1:], initializer="zeros", name="gate"
+            )
 
     def call(self, tokens, skip, training=None):
         if self.token_activation:
             tokens = ops.gelu(self.token_norm(tokens), approximate=False)
         features = self._to_grid(self.conv(tokens), skip)
+        outputs = self._add(features, skip, training)
+        if self.gate is None:
+            return outputs
+        return skip + ops.cast(self.gate, skip.dtype) * (outputs - skip)
+
+    def _add(self, features, skip, training):
         # Statistics that replicas share have a gradient across them.
         if self.fast and not (training and self.norm.synchronized):
             return _fast.reconstruct(self, features, skip, training)
@@ -95,4 +118,5 @@ class SkipReconstruction(keras.layers.Layer):
             "patch_size": self.patch_size,
             "token_activation": self.token_activation,
             "fast": self.fast,
+            "start": self.start,
         }

@@ -42,7 +42,10 @@ def insert_dca(model, skips=None, config=None, start="paper", name=None):
             pixel of the coarsest skip. Skips of one resolution have the same
             patch size.
         start: "paper", where DCA changes what the skips carry from the first
-            step on.
+            step on, or "identity", which is ours: the skips pass untouched,
+            plus a learned gate, zero at first, times what DCA changes of
+            them. The new model's output is then the old one's until it is
+            trained. `config.start="identity"` says the same.
         name: The new model's name, by default the old one with "_dca".
 
     Returns:
@@ -59,7 +62,7 @@ def insert_dca(model, skips=None, config=None, start="paper", name=None):
 
     >>> model = keras.saving.load_model("unet.keras")
     >>> print(find_skips(model))
-    >>> model = insert_dca(model)
+    >>> model = insert_dca(model, start="identity")
     >>> model.compile("adam", "binary_crossentropy")
     """
     config = _check(config, start)
@@ -122,16 +125,14 @@ def _rebuild_around(root, scope, copies, edit, name):
 
 
 def _check(config, start):
-    if start != "paper":
-        raise ValueError(
-            "`start` must be 'paper'; 'identity' is not there yet. Received: "
-            f"{start!r}."
-        )
     if config is not None and not isinstance(config, DCAConfig):
         raise ValueError(
             f"`config` must be a DCAConfig or None. Received: {config!r}."
         )
-    return config or DCAConfig()
+    config = config or DCAConfig()
+    if start != "paper":
+        config = dataclasses.replace(config, start=start)
+    return config
 
 
 def _chosen(graph, skips):

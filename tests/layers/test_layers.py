@@ -59,6 +59,7 @@ def test_patch_embedding_reads_row_by_row():
         layers.ChannelCrossAttention(2),
         layers.SpatialCrossAttention(8, query_block=64),
         layers.SkipReconstruction(2, token_activation=True),
+        layers.SkipReconstruction(2, start="identity"),
         layers.DualCrossAttention((2, 1), 3, 2, 8, False, True, True, 64),
         layers.DualCrossAttention((2, 1), recompute=True, fast=False),
     ],

@@ -102,6 +102,51 @@ def test_only_the_decoder_reads_what_dca_gives(pair):
     assert readers == set(range(len(skips)))
 
 
+def test_a_start_at_the_identity(pair):
+    """The same outputs; the gate learns first, then every other weight."""
+    model, _ = pair
+    new = insert_dca(model, start="identity")
+    x = inputs_of(model)
+    for y, expected in zip(
+        outputs_of(new, x), outputs_of(model, x), strict=True
+    ):
+        np.testing.assert_array_equal(y, expected)
+    gates = [w for w in new.get_layer("dca").weights if w.name == "gate"]
+    assert len(gates) == len(new.get_layer("dca").patch_sizes)
+    for gate in gates:
+        gate.assign(ops.ones_like(gate))
+    paper = insert_dca(model)
+    for weight in new.weights:
+        if weight.name != "gate":
+            by_path(paper)[weight.path].assign(weight)
+    for y, expected in zip(
+        outputs_of(new, x), outputs_of(paper, x), strict=True
+    ):
+        np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+def by_path(model):
+    return {w.path: w for w in model.weights}
+
+
+@on_tensorflow
+def test_gates_learn_first_then_all():
+    import tensorflow as tf
+
+    new = insert_dca(models.attention_unet(), start="identity")
+    x = inputs_of(new)
+    dca = new.get_layer("dca").trainable_weights
+    optimizer = keras.optimizers.Adam(1e-2)
+    for step in range(2):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((new(x, training=True) - x) ** 2)
+        gradients = tape.gradient(loss, [w.value for w in dca])
+        for w, gradient in zip(dca, gradients, strict=True):
+            if w.name == "gate" or step and w.name != "bias":
+                assert np.asarray(gradient).any(), w.path
+        optimizer.apply(gradients, dca)
+
+
 def test_trainable_flags_and_statistics_come_along():
     model = models.pretrained_unet()
     new = insert_dca(model)
@@ -354,7 +399,11 @@ def one_skip():
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (models.residual_unet, {"start": "never"}, "`start` must be 'paper'"),
+        (
+            models.residual_unet,
+            {"start": "never"},
+            "`start` must be one of 'paper'",
+        ),
         (models.residual_unet, {"config": 8}, "`config` must be a DCAConfig"),
         (models.keras_io_unet, {}, "at least two skips. Found .* none"),
         (one_skip, {}, r"at least two skips. Found in 'one': \['only'\]"),
