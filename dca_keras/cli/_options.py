@@ -120,8 +120,6 @@ DataDir = recipe_option("data_dir")
 ImageSize = recipe_option("image_size")
 Channels = recipe_option("channels")
 NumClasses = recipe_option("num_classes")
-EmptyMasks = recipe_option("empty_masks")
-SkipBroken = recipe_option("skip_broken")
 Partial = recipe_option("partial")
 
 

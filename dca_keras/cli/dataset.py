@@ -8,33 +8,37 @@ from rich.table import Table
 
 from dca_keras.cli._options import (
     Channels,
-    DataDir,
-    EmptyMasks,
-    ImageSize,
     NumClasses,
     Partial,
-    SkipBroken,
     err,
     out,
     print_error,
     print_line,
-    sides,
+    recipe_options,
 )
+
+Dataset = Annotated[
+    str, typer.Option(help="Name of the data set, such as glas.")
+]
 
 
 def data(
-    data_dir: Annotated[Path, typer.Argument(help="The dataset's folder.")],
-    data: Annotated[
-        str, typer.Option(help="Dataset, such as glas or image_folder.")
-    ] = "image_folder",
+    data_dir: Annotated[
+        Path | None, typer.Argument(help="The data set's folder.")
+    ] = None,
+    data: Dataset = "image_folder",
     channels: Channels = None,
     num_classes: NumClasses = None,
     partial: Partial = None,
-    sheet: Annotated[Path, typer.Option(help="The picture to write.")] = Path(
-        "contact_sheet.png"
-    ),
+    sheet: Annotated[
+        Path, typer.Option(help="File for the contact sheet.")
+    ] = Path("contact_sheet.png"),
 ):
-    """Show what is in a dataset: counts, sizes, classes and a picture."""
+    """Check a data set and summarize it.
+
+    Every image is loaded once. A table shows counts, sizes and class shares
+    by split; a contact sheet shows images with the outlines of their masks.
+    """
     from dca_keras.data import (
         check_samples,
         read_dataset,
@@ -46,17 +50,19 @@ def data(
     splits = read_dataset(
         data, data_dir, channels=channels, num_classes=num_classes, **own
     )
-    table = Table("part", box=None)
+    table = Table("split", box=None)
     for heading in ("images", "cases", "sizes", "class shares", "empty masks"):
         table.add_column(heading, justify="right")
     shown, broken = [], []
-    for part in ("train", "val", "test"):
-        samples, errors = check_samples(getattr(splits, part), skip_broken=True)
+    for split in ("train", "val", "test"):
+        samples, errors = check_samples(
+            getattr(splits, split), skip_broken=True
+        )
         found = summarize(samples)
         sizes = [f"{size}: {count}" for size, count in found["sizes"].items()]
         shares = found["class_shares"].items()
         table.add_row(
-            part,
+            split,
             str(found["images"]),
             str(found["cases"]),
             "\n".join(sizes[:3] + ["…"] * (len(sizes) > 3)),
@@ -74,42 +80,28 @@ def data(
         raise typer.Exit(1)
 
 
+@recipe_options(
+    *("data_dir", "image_size", "channels", "num_classes", "partial"),
+    *("empty_masks", "skip_broken"),
+)
 def prepare(
     output: Annotated[Path, typer.Argument(help="Folder to write to.")],
-    data: Annotated[
-        str, typer.Option(help="Dataset, such as glas or image_folder.")
-    ] = "image_folder",
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    channels: Channels = None,
-    num_classes: NumClasses = None,
-    partial: Partial = None,
-    empty_masks: EmptyMasks = None,
-    skip_broken: SkipBroken = None,
+    data: Dataset = "image_folder",
+    **given,
 ):
-    """Write resized images once, for a dataset that memory can't hold.
+    """Write the resized images of a data set that does not fit in memory.
 
-    `dca-keras train --cache OUTPUT` with the same options trains from there.
-    Taken up again after a stop, it writes only what is missing.
+    `dca-keras train --cache OUTPUT` with the same options reads them from
+    there. Run again after a stop, it writes only what is missing.
     """
     from dca_keras.data import prepare as prepare_samples
     from dca_keras.recipe import make_recipe
-    from dca_keras.training._usable import read_usable
+    from dca_keras.training import read_usable
 
-    recipe = make_recipe(
-        data=data,
-        data_dir=data_dir,
-        image_size=sides(image_size),
-        channels=channels,
-        num_classes=num_classes,
-        partial=partial,
-        empty_masks=empty_masks,
-        skip_broken=skip_broken,
-        cache=output,
-    )
+    recipe = make_recipe(data=data, cache=output, **given)
     splits = read_usable(recipe, err)
-    for part in ("train", "val"):
-        folder, samples = recipe.cache_of(part), getattr(splits, part)
+    for split in ("train", "val"):
+        folder, samples = recipe.cache_of(split), getattr(splits, split)
         with err.status(f"writing {folder}"):
             shards = prepare_samples(samples, recipe.image_size, folder)
         print_line(f"  {folder}: {len(samples)} images, {len(shards)} shards")

@@ -1,4 +1,4 @@
-"""Data sets: read, checked, and made into batches.
+"""Data sets: reading, checking and batching them.
 
 `read_dataset("image_folder", "my/folder").train` is a tuple of samples, and
 `make_dataset(samples, (224, 224), 8)` what a model is fitted to. Importing
@@ -7,7 +7,7 @@ this package does not import TensorFlow; making batches does.
 
 import importlib
 
-# Each of these files registers a data set.
+# Each of these registers a data set.
 from dca_keras.data import (
     cvc_clinicdb,  # noqa: F401
     glas,  # noqa: F401

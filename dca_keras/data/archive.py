@@ -1,4 +1,4 @@
-"""Archives as their owners distribute them: found, counted and paired."""
+"""Find and check the files of an archive as its owners distribute it."""
 
 from pathlib import Path
 
@@ -9,11 +9,14 @@ SHOWN_NAMES = 10
 
 
 def list_folder(folder, layout=""):
-    """The paths in a folder, sorted.
+    """Return the paths in a folder, sorted.
+
+    Args:
+        folder: The folder.
+        layout: What it should hold, in words, for the error.
 
     Raises:
-        ValueError: If it can't be read. `layout`, what should be there, is
-            quoted.
+        ValueError: If the folder can't be read.
     """
     try:
         return sorted(Path(folder).expanduser().iterdir())
@@ -24,16 +27,16 @@ def list_folder(folder, layout=""):
 
 
 def find_folder(data_dir, holds, layout, need=all):
-    """The folder that an archive was unpacked to, told by what is inside.
+    """Find the folder that an archive was unpacked to.
 
     Args:
-        data_dir: The folder itself, or one that lies above it.
-        holds: What the folder holds: relative paths, a glob pattern each.
+        data_dir: The folder itself, or one above it.
+        holds: Glob patterns of what the folder holds.
         layout: The same in words, for the error.
-        need: Whether it holds `all` of them, or `any`.
+        need: `all`, or `any` if one of the patterns is enough.
 
     Returns:
-        The path of the folder, the shallowest first.
+        The path of the first such folder, those nearest to `data_dir` first.
 
     Raises:
         ValueError: If there is none.
@@ -63,19 +66,20 @@ def _enter(folder, closed):
 
 
 def take_files(root, wanted, partial):
-    """The files of every sample, when all of them are there.
+    """Check that the files of all samples are there.
 
     Args:
         root: The folder of the archive.
-        wanted: For every sample that the owners distribute, by name, its
-            files' paths below `root`.
-        partial: Whether to be content with the samples that are there.
+        wanted: Names of all samples that the owners distribute, and the
+            paths of their files relative to `root`.
+        partial: Whether to leave out samples whose files are missing.
 
     Returns:
-        A dictionary of the same names and tuples of paths.
+        A dictionary of the samples' names and tuples of paths.
 
     Raises:
-        ValueError: If files are missing: how many, and the first of them.
+        ValueError: If files are missing. It says how many, and names the
+            first of them.
     """
     whole = {}
     missing = []
@@ -87,7 +91,7 @@ def take_files(root, wanted, partial):
     if whole and (partial or not missing):
         return whole
     total = sum(map(len, wanted.values()))
-    use_these = " Or use what is here: `partial=True`, `--partial`."
+    use_these = " Or pass `partial=True` to use what is here."
     raise ValueError(
         f"{root} holds {total - len(missing)} of {total} files. Missing: "
         f"{shorten(missing)}. Download and unpack the archive again."
@@ -97,13 +101,13 @@ def take_files(root, wanted, partial):
 
 
 def shorten(names):
-    """The first few of many names."""
+    """Join the first few of many names."""
     shown = ", ".join(map(str, names[:SHOWN_NAMES]))
     return shown + ", …" * (len(names) > SHOWN_NAMES)
 
 
 def check_binary(num_classes):
-    """Refuse more classes than a data set of one structure has."""
+    """Raise `ValueError` for more classes than one and the background."""
     if num_classes not in (1, 2):
         raise ValueError(
             "`num_classes` must be 1, or 2 with the background, for this "
@@ -112,10 +116,10 @@ def check_binary(num_classes):
 
 
 def load_binary_pair(image_path, mask_path, channels):
-    """Load an image and the mask of one structure.
+    """Load an image and the mask of one class.
 
-    Foreground is what is brighter than half of 255, whether lossy, blurred
-    or clean; in a file of 0 and 1 it is 1.
+    Pixels above 127 are foreground, as masks may be blurred or stored as
+    JPEG; in a file of 0 and 1 those of 1 are.
     """
     labels = read_labels(mask_path)
     mask = labels > (127 if labels.max() > 1 else 0)
@@ -128,10 +132,10 @@ def load_binary_pair(image_path, mask_path, channels):
 
 
 def check_sizes(image, mask, image_path, mask_path):
-    """Return image and mask when they are of one size.
+    """Return an image and its mask if they have the same size.
 
     Raises:
-        ValueError: If they are not. It names both files.
+        ValueError: If they don't. It names both files.
     """
     if image.shape[:2] != mask.shape[:2]:
         raise ValueError(

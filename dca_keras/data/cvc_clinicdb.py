@@ -33,10 +33,10 @@ def read_cvc_clinicdb(data_dir, *, channels=3, num_classes=1, partial=False):
     with the mask of its polyps. TIFF files are taken before the PNG files
     of a mirror.
 
-    The owners give no split. The case is the video, which follows from the
-    frame's number, and a hash of the case cuts about 60 % to train, 15 % to
-    val and 25 % (the share in the paper's code) to test. Splits by frame,
-    the paper's among them, test on neighbours of training frames.
+    The owners define no splits. The case is the video, which follows from
+    the frame's number, and a hash of the case assigns about 60 % to train,
+    15 % to val and 25 % (the share in the paper's code) to test. Splits by
+    frame, such as the paper's, test on neighbours of training frames.
 
     Source: https://polyp.grand-challenge.org/CVCClinicDB
     Licence: the owners' terms, see there; commonly given as research and
@@ -49,13 +49,13 @@ def read_cvc_clinicdb(data_dir, *, channels=3, num_classes=1, partial=False):
         data_dir: The unpacked folder, or one above it.
         channels: 3, or 1 for the luma.
         num_classes: 1, or 2 with the background.
-        partial: Whether to use what is there of a part of the archive.
+        partial: Whether to accept an archive that is not complete.
 
     Returns:
         The `Splits`.
 
     Raises:
-        ValueError: If the archive is not there, or not whole.
+        ValueError: If the archive is not there, or not complete.
     """
     check_binary(num_classes)
     root = find_folder(data_dir, ["Original/*", "Ground Truth"], LAYOUT)

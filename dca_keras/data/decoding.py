@@ -1,4 +1,4 @@
-"""Image and mask files into arrays, and arrays into another size."""
+"""Read image and mask files into arrays, and resize them."""
 
 import numpy as np
 from PIL import Image
@@ -12,16 +12,16 @@ LUMA = np.array([0.299, 0.587, 0.114], "float32")
 def read_image(path, channels=3, *, stack=False, intensities=None):
     """Read an image.
 
-    8-bit values are divided by 255 and 16-bit ones by 65535; alpha is
-    dropped, a palette looked up. A DICOM file's window is mapped to [0, 1],
-    a NIfTI file from its lowest value to its highest.
+    8-bit values are divided by 255 and 16-bit ones by 65535. Alpha is
+    dropped, and a palette's colours are used. For DICOM the file's window is
+    mapped to [0, 1], for NIfTI the range from the lowest value to the highest.
 
     Args:
         path: A PNG, JPEG, BMP, GIF, WebP, PNM or TIFF file, or one slice as
             NIfTI or DICOM.
         channels: 3 repeats grey images; 1 takes the luma of coloured ones.
-        stack: Whether a NIfTI volume, the frames of a DICOM file or the pages
-            of a TIFF are read too.
+        stack: Whether to accept a NIfTI volume, the frames of a DICOM file
+            and the pages of a TIFF file.
         intensities: For NIfTI and DICOM, the two values that become 0 and 1,
             in the file's own unit, such as -125 and 275 Hounsfield units.
 
@@ -42,7 +42,7 @@ def read_image(path, channels=3, *, stack=False, intensities=None):
     image = _to_unit_range(path, values)
     if channels == 1 and image.shape[-1] == 3:
         return image @ LUMA[:, None]
-    if image.ndim > 3:  # A volume three times over may not fit in memory.
+    if image.ndim > 3:  # Three copies of a volume may not fit in memory.
         return np.broadcast_to(image, (*image.shape[:-1], channels))
     return np.repeat(image, channels // image.shape[-1], axis=-1)
 
@@ -51,8 +51,9 @@ def read_mask(path, num_classes=1):
     """Read a mask.
 
     For one class the file holds 0 and 1, or 0 and 255, in one channel or in
-    three equal ones; a JPEG, which can't keep such values, is cut at 128.
-    For more it holds class indices; a palette's indices, not its colours.
+    three equal ones; a JPEG, which can't preserve such values, is thresholded
+    at 128. For several classes it holds class indices; those of a palette
+    count, not its colours.
 
     Args:
         path: A file of any kind that `read_image` takes.
@@ -84,17 +85,18 @@ def read_mask(path, num_classes=1):
 
 
 def read_labels(path):
-    """Read what a file of labels stores, whatever the values mean.
+    """Read the values of a file of labels, whatever they mean.
 
     Args:
         path: A file of any kind that `read_image` takes.
 
     Returns:
-        An array (height, width, 1) of the file's own dtype; of a palette
-        the indices, of a JPEG in colour the first channel.
+        An array (height, width, 1) of the file's own dtype: the indices of
+        a palette, the first channel of a JPEG in colour.
 
     Raises:
-        ValueError: If the file can't be read or is coloured. It is named.
+        ValueError: If the file can't be read or is coloured. It names the
+            file.
     """
     values, _, lossy = read_pixels(path)
     if not lossy and not _is_grey(values):
@@ -103,15 +105,22 @@ def read_labels(path):
 
 
 def resize_image(image, size):
-    """Resize (height, width, channels) to `size`, a (height, width).
+    """Resize an image bilinearly, antialiased where it shrinks.
 
-    Bilinear; antialiased where it shrinks.
+    Args:
+        image: Array (height, width, channels).
+        size: (height, width) to resize to.
     """
     return _resize(image, size, "float32", Image.Resampling.BILINEAR)
 
 
 def resize_mask(mask, size):
-    """Resize (height, width, 1) to `size`, a (height, width), by nearest."""
+    """Resize a mask by nearest neighbour.
+
+    Args:
+        mask: Array (height, width, 1).
+        size: (height, width) to resize to.
+    """
     return _resize(mask, size, "int32", Image.Resampling.NEAREST)
 
 

@@ -1,4 +1,4 @@
-"""DICOM files into arrays of rows and columns."""
+"""Read DICOM files into arrays of rows and columns."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ def read_dicom(path, scaled=False, intensities=None):
 
     Args:
         path: The file.
-        scaled: Whether to map grey values to [0, 1]: from the file's window,
-            or from all that its bits hold.
+        scaled: Whether to map grey values to [0, 1]: the file's window if it
+            has one, else the range of its bits.
         intensities: Instead, the two values that become 0 and 1, in the
-            file's own unit such as Hounsfield's.
+            file's own unit, such as Hounsfield units.
 
     Returns:
-        An array (height, width, channels); of several frames (frames,
-        height, width, channels).
+        An array (height, width, channels), or (frames, height, width,
+        channels) for several frames.
     """
     dataset = _pydicom().dcmread(path)
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
@@ -40,9 +40,9 @@ def read_dicom(path, scaled=False, intensities=None):
 
 
 def read_dicom_spacing(path):
-    """The millimetres from row to row and from column to column.
+    """Return the millimetres from row to row and from column to column.
 
-    `None` where they are not known, or the file is no DICOM file.
+    None if they are not known, or the file is not a DICOM file.
     """
     if not str(path).lower().endswith(".dcm"):
         return None

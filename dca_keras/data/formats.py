@@ -1,4 +1,4 @@
-"""The bytes of an image file into the values that it stores."""
+"""Read the values that an image file stores, whatever its format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +17,12 @@ EXTENSIONS = (
     *(".nii", ".nii.gz", ".dcm"),
 )
 
-# One page, or pages that follow one another in depth, in time or unnamed.
+# One page, or pages along an axis of depth, of time or without a name.
 _TIFF_AXES = tuple(
     depth + page for depth in ("", *"ZTIQ") for page in ("YX", "YXS", "SYX")
 )
 
-# What NumPy takes from Pillow as it is; the rest is converted to RGB.
+# Modes that NumPy reads from Pillow directly; others are converted to RGB.
 _PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "F", "I")
 
 
@@ -33,9 +33,9 @@ class Pixels(NamedTuple):
 
 
 def split_name(path):
-    """A file's name without its extension, and the extension in lowercase.
+    """Return a file's name without its extension, and that in lowercase.
 
-    `EXTENSIONS` names those that can be read.
+    `EXTENSIONS` are those that can be read.
     """
     suffix = path.suffix.lower()
     if suffix == ".gz":
@@ -47,11 +47,11 @@ def read_pixels(path, scaled=False, intensities=None, stack=False):
     """Read a file of any format.
 
     Args:
-        path: The file; its extension tells TIFF, NIfTI and DICOM from what
-            Pillow reads.
+        path: The file. TIFF, NIfTI and DICOM are recognised by their
+            extension; Pillow reads all others.
         scaled: Whether to map NIfTI and DICOM values, which have no fixed
             range, to [0, 1].
-        intensities: For those, the two values that become 0 and 1.
+        intensities: For NIfTI and DICOM, the two values that become 0 and 1.
         stack: Whether a file may hold several slices, pages or frames.
 
     Returns:
@@ -79,7 +79,7 @@ def read_pixels(path, scaled=False, intensities=None, stack=False):
         reason = getattr(error, "strerror", None) or error
         raise ValueError(
             f"{path} can't be read as an image: {reason}. Replace the file, "
-            "or take it out of the folder."
+            "or remove it from the folder."
         ) from error
     return pixels._replace(values=values)
 
@@ -108,7 +108,7 @@ def _read_with_pillow(path):
             palette[: len(colours)] = colours
         values = np.atleast_3d(np.asarray(image))
         if image.mode == "I" and image.format in ("PNG", "PPM"):
-            values = values.astype("uint16")  # All that these formats hold.
+            values = values.astype("uint16")  # These formats hold no more.
         return Pixels(values, palette, lossy)
 
 
@@ -117,7 +117,7 @@ def _read_tiff(path):
         with tifffile.TiffFile(path) as file:
             page, series = file.pages[0], file.series[0]
             if page.photometric > tifffile.PHOTOMETRIC.PALETTE:
-                return _read_with_pillow(path)  # It knows CMYK and the like.
+                return _read_with_pillow(path)  # It reads CMYK and the like.
             axes = series.axes
             if len(file.series) > 1 or axes not in _TIFF_AXES:
                 raise ValueError(
@@ -127,7 +127,7 @@ def _read_tiff(path):
             check_size(len(file.pages), page.imagelength, page.imagewidth)
             values, palette = series.asarray(), page.colormap
     except ValueError as error:
-        if "imagecodecs" in str(error):  # A compression that Pillow knows.
+        if "imagecodecs" in str(error):  # A compression that Pillow reads.
             return _read_with_pillow(path)
         raise
     if "S" not in axes:

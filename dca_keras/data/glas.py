@@ -28,10 +28,10 @@ def read_glas(data_dir, *, channels=3, num_classes=1, partial=False):
     RGB at 0.62 µm a pixel, mostly of 775×522 pixels. The masks number the
     glands; every gland is foreground here.
 
-    The owners' split: 85 images to train, 60 (part A) and 20 (part B) to
+    The owners' splits: 85 images to train, 60 (part A) and 20 (part B) to
     test. The case is the patient that Grade.csv names, and the validation
-    part is cut from the training part by patient. Mind that the owners'
-    test parts show patients of the training part too.
+    split is taken from the training split by patient. Note that the owners'
+    test images show patients of the training split too.
 
     Source: https://warwick.ac.uk/fac/cross_fac/tia/data/glascontest
     Licence: for research only, no commercial use; cite the paper.
@@ -43,13 +43,13 @@ def read_glas(data_dir, *, channels=3, num_classes=1, partial=False):
         data_dir: The unpacked folder, or one above it.
         channels: 3, or 1 for the luma.
         num_classes: 1, or 2 with the background.
-        partial: Whether to use what is there of a part of the archive.
+        partial: Whether to accept an archive that is not complete.
 
     Returns:
         The `Splits`.
 
     Raises:
-        ValueError: If the archive is not there, or not whole.
+        ValueError: If the archive is not there, or not complete.
     """
     check_binary(num_classes)
     root = find_folder(data_dir, ["*_anno.bmp"], LAYOUT)
@@ -63,12 +63,12 @@ def read_glas(data_dir, *, channels=3, num_classes=1, partial=False):
     patients = _read_patients(root / "Grade.csv", partial)
     train, test = [], []
     for name, paths in files.items():
-        part = train if name.startswith("train") else test
+        split = train if name.startswith("train") else test
         if name not in patients and not partial:
             raise ValueError(f"{root / 'Grade.csv'} has no line for {name}.")
         case = f"patient{patients[name]}" if name in patients else name
         load = functools.partial(_load, *paths, channels)
-        part.append(Sample(name, case, load, files=paths))
+        split.append(Sample(name, case, load, files=paths))
     return Splits(*hold_out_validation(train), tuple(test))
 
 
@@ -79,7 +79,7 @@ def _load(image_path, mask_path, channels):
 
 
 def _read_patients(path, partial):
-    """The patients' numbers, by image."""
+    """Return the patients' numbers by image."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, skipinitialspace=True)

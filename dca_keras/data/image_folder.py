@@ -1,4 +1,4 @@
-"""Your own images: `images/` and `masks/`, paired by file name, or a CSV."""
+"""A user's own images: folders of images and masks, or a CSV of pairs."""
 
 import collections
 import csv
@@ -31,8 +31,8 @@ LAYOUT = "It should hold images/, and masks/ of the same names."
 def read_image_folder(data_dir, *, channels=3, num_classes=1):
     """Read a folder of images and masks, or a CSV file of pairs.
 
-    An image and its mask have one name; their extensions may differ. Every
-    image is a case of its own.
+    An image and its mask have the same name; their extensions may differ.
+    Every image is a case of its own.
 
         data_dir/images/a.jpg            data_dir/train/images/a.jpg
         data_dir/masks/a.png             data_dir/train/masks/a.png
@@ -48,8 +48,8 @@ def read_image_folder(data_dir, *, channels=3, num_classes=1):
         image,mask,case,split
         scans/7.dcm,drawn/7.png,patient 3,train
 
-    Without `case` every image is one; without `split` the cases are divided
-    as on the left, without `val` in it as on the right.
+    Without `case` every image is a case; without `split` the cases are
+    divided as on the left, and without any `val` as on the right.
 
     Args:
         data_dir: The folder, or the CSV file.
@@ -98,7 +98,7 @@ def _read_folder(root, load):
 
 
 def _find_splits(root):
-    """The folders of the splits, by split."""
+    """Return the folders of the splits, by split."""
     found, others = {}, []
     for path in list_folder(root, LAYOUT):
         split = NAMES.get(path.name.lower())
@@ -147,7 +147,7 @@ def _read_csv(path, load):
 
 
 def _read_row(path, line, row, load):
-    """The sample of a CSV's line, and its split or None."""
+    """Return the sample of a CSV's line, and its split or None."""
     if not (row.get("image") and row.get("mask")):
         raise ValueError(
             f"{path}, line {line}, names no image and mask. The first line "
@@ -197,7 +197,7 @@ def _load_pair(image_path, mask_path, channels, num_classes):
 
 
 def _list_images(folder):
-    """The paths of the images in a folder, by name without extension."""
+    """Return the paths of the images in a folder, by name."""
     paths = {}
     for path in list_folder(folder, LAYOUT):
         name, suffix = split_name(path)
@@ -205,8 +205,8 @@ def _list_images(folder):
             continue
         if name in paths:
             raise ValueError(
-                f"{paths[name]} and {path.name} have one name. Take one "
-                "out, or rename it and its partner."
+                f"{paths[name]} and {path.name} have the same name. Remove "
+                "one, or rename it and its partner."
             )
         paths[name] = path
     if not paths:
@@ -221,8 +221,8 @@ def _check_pairs(folder, kind, partner, alone):
     if alone:
         raise ValueError(
             f"{folder} has {len(alone)} {kind} without {partner}: "
-            f"{shorten(sorted(alone))}. An image and its mask must have one "
-            "name."
+            f"{shorten(sorted(alone))}. An image and its mask must have the "
+            "same name."
         )
 
 

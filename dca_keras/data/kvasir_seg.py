@@ -21,13 +21,14 @@ def read_kvasir_seg(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the Kvasir-SEG archive, as distributed.
 
     1000 images of polyps, JPEG in RGB of 332×487 to 1920×1072 pixels, and
-    masks that are JPEGs as well, so that they are cut at half of 255.
+    masks, also JPEG, so that a threshold at half of 255 binarizes them.
     `kavsir_bboxes.json` is not used.
 
-    The archive has no split and names no patients (the lists of 880 and 120
-    images of the owners' challenge, MediaEval 2020, are apart from it). So
-    every image is a case of its own, and a hash of its name cuts about 65 %
-    to train, 15 % to val and 20 % (the share in the paper's code) to test.
+    The archive has no splits and names no patients (the lists of 880 and 120
+    images of the owners' challenge, MediaEval 2020, are no part of it). So
+    every image is a case of its own, and a hash of its name assigns about
+    65 % to train, 15 % to val and 20 % (the share in the paper's code) to
+    test.
 
     Source: https://datasets.simula.no/kvasir-seg
     Licence: the owners' terms, see there; commonly given as research and
@@ -39,13 +40,13 @@ def read_kvasir_seg(data_dir, *, channels=3, num_classes=1, partial=False):
         data_dir: The unpacked folder, or one above it.
         channels: 3, or 1 for the luma.
         num_classes: 1, or 2 with the background.
-        partial: Whether to use what is there of a part of the archive.
+        partial: Whether to accept an archive that is not complete.
 
     Returns:
         The `Splits`.
 
     Raises:
-        ValueError: If the archive is not there, or not whole.
+        ValueError: If the archive is not there, or not complete.
     """
     check_binary(num_classes)
     root = find_folder(data_dir, ["images/*.jpg", "masks"], LAYOUT)

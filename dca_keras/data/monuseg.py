@@ -35,8 +35,8 @@ TEST = (
     *("GL-6846-01A-01-BS1", "HC-7209-01A-01-TS1", "HT-8564-01Z-00-DX1"),
     *("IZ-8196-01A-01-BS1", "ZF-A9R5-01A-01-TS1"),
 )
-# What outlines are moved by, in pixels: so little that it only decides which
-# edges are in.
+# A shift of the outlines in pixels, so small that it only decides on which
+# edges points count as inside.
 EDGE = 1e-6
 LAYOUT = (
     "MoNuSeg is a folder with `MoNuSeg 2018 Training Data/Tissue "
@@ -45,7 +45,7 @@ LAYOUT = (
     "test_masks/ of PNG files."
 )
 TEST_LAYOUT = (
-    "The test part, MoNuSegTestData with 14 *.tif and *.xml, is missing."
+    "The test split, MoNuSegTestData with 14 *.tif and *.xml, is missing."
 )
 
 
@@ -54,13 +54,13 @@ def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read MoNuSeg 2018, as distributed or with ready masks.
 
     44 images of tissue stained with haematoxylin and eosin, uint8 RGB of
-    1000×1000 pixels at 40×. Owners distribute an outline of every nucleus
+    1000×1000 pixels at 40×. The owners distribute an outline of every nucleus
     as XML; a pixel is foreground where its integer (x, y) lies inside one.
     The other layout, which the paper's code reads, holds PNG masks.
 
-    The owners' split: 30 images to train, 14 to test; the validation part
-    is cut from the training part. The case is the patient, the first three
-    parts of the TCGA barcode.
+    The owners' splits: 30 images to train, 14 to test; the validation split
+    is taken from the training split by patient. The case is the patient, the
+    first three fields of the TCGA barcode.
 
     Source: https://monuseg.grand-challenge.org
     Licence: CC BY-NC-SA 4.0.
@@ -74,13 +74,13 @@ def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
             above it.
         channels: 3, or 1 for the luma.
         num_classes: 1, or 2 with the background.
-        partial: Whether to use what is there of a part of the archive.
+        partial: Whether to accept an archive that is not complete.
 
     Returns:
         The `Splits`.
 
     Raises:
-        ValueError: If the archive is not there, or not whole.
+        ValueError: If the archive is not there, or not complete.
     """
     check_binary(num_classes)
     holds = ["Tissue Images/*.tif", "train_images/*"]
@@ -162,6 +162,6 @@ def draw_outlines(path, size):
     except (OSError, ElementTree.ParseError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} can't be read as outlines: {error}. Replace the file, or "
-            "take it out of the folder."
+            "remove it from the folder."
         ) from error
     return mask

@@ -87,12 +87,12 @@ def read_dataset(
 
     Args:
         name: One of `list_datasets()`.
-        data_dir: The data set's folder; None for one that is drawn.
+        data_dir: The data set's folder; None for one that is generated.
         channels: Of the images, 1 or 3; None is the data set's own.
         num_classes: 1, or the number of classes with the background; None
             is the data set's own.
-        seed: Of a data set that is drawn. How files are divided into splits
-            depends on their names alone.
+        seed: Seed of a data set that is generated. How files are divided
+            into splits depends on their names alone.
         protocol: "held_out", or "paper" to validate on the test split as the
             paper did, see `Splits`.
         **own: Further arguments of the data set's reader.
@@ -102,7 +102,7 @@ def read_dataset(
 
     Raises:
         ValueError: If an argument is not one that the data set takes, or
-            the reader finds fault with the folder.
+            the folder is not as the reader expects.
     """
     if name not in _READERS.names():
         raise ValueError(
@@ -141,7 +141,7 @@ def read_dataset(
 
 
 def _arguments(name, reader, given, own):
-    """Those of the arguments that the reader takes."""
+    """Return those of the arguments that the reader takes."""
     takes = inspect.signature(reader).parameters
     if unknown := sorted(own.keys() - takes.keys()):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a reader hands out: samples in three parts, loaded when wanted."""
+"""Samples and their splits, which a reader returns."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ SHOWN_ERRORS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One image and its mask, not yet in memory.
+    """An image and its mask, loaded on demand.
 
     Attributes:
         name: Unique in the data set.
         case: The patient or slide that it comes from. All samples of a case
-            belong to one part.
+            belong to the same split.
         load: Returns the image, float32 (height, width, channels) in [0, 1],
             and the mask, int32 (height, width, 1), at their original size.
             Raises a ValueError that names the file and what to do.
@@ -79,40 +79,39 @@ class Splits:
 def split_by_case(samples, shares):
     """Divide samples by their case.
 
-    A hash of the case's name decides, so a case keeps its part whatever the
-    order of the samples and whichever others come or go.
+    A hash of the case's name decides, so that a case stays in its split in
+    whatever order samples are given and whichever are added or removed.
 
     Args:
         samples: Samples in any order.
-        shares: What each part gets of all cases, about; sums to 1.
+        shares: Approximate shares of the cases, which sum to 1.
 
     Returns:
-        A tuple of samples for every share, in the order given.
+        A tuple of samples for every share.
     """
     edges = np.cumsum(shares)[:-1]
-    parts = [[] for _ in shares]
+    splits = [[] for _ in shares]
     for sample in samples:
-        parts[np.searchsorted(edges, _hash(sample.case), "right")].append(
-            sample
-        )
-    return tuple(map(tuple, parts))
+        index = np.searchsorted(edges, _hash(sample.case), "right")
+        splits[index].append(sample)
+    return tuple(map(tuple, splits))
 
 
 def hold_out_validation(samples):
-    """Divide a training part by case: about 85 % stay, 15 % validate."""
+    """Divide a training split by case: about 85 % to train, 15 % to val."""
     return split_by_case(samples, (1 - VALIDATION_SHARE, VALIDATION_SHARE))
 
 
 def check_samples(
     samples, on_checked=None, *, skip_broken=False, allow_empty=True
 ):
-    """Load every sample once, to find the broken ones before they hurt.
+    """Load every sample once, to find the broken ones early.
 
     Args:
         samples: The samples.
         on_checked: Called without arguments after each sample.
-        skip_broken: Whether to go on without the broken ones.
-        allow_empty: Whether a mask may be without foreground.
+        skip_broken: Whether to return without the broken ones.
+        allow_empty: Whether masks may have no foreground.
 
     Returns:
         The samples that can be used, and a message for each that can't.
@@ -153,11 +152,11 @@ def _fault(sample, allow_empty):
     place = sample.files[-1] if sample.files else sample.name
     return (
         f"{place} has an empty mask ({sample.name}). Draw what it shows, or "
-        "take the pair out."
+        "remove the pair."
     )
 
 
 def _hash(case):
-    """A number in [0, 1) that depends on the name alone."""
+    """Return a number in [0, 1) that depends on the name alone."""
     digest = hashlib.sha256(case.encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

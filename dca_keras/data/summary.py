@@ -1,4 +1,4 @@
-"""What a reader found, in numbers and in a picture."""
+"""A summary of a data set in numbers, and its contact sheet."""
 
 import collections
 
@@ -13,16 +13,16 @@ GAP = 4  # pixels
 
 
 def summarize(samples):
-    """Counts, sizes and class shares of samples; all of them are loaded.
+    """Count samples, sizes and classes. All samples are loaded.
 
     Args:
         samples: `Sample`s that can be loaded, see `check_samples`.
 
     Returns:
         A dictionary that JSON can hold: `images` and `cases`, their numbers;
-        `channels`; `sizes`, how many images are of each "HEIGHTxWIDTH", the
-        most frequent first; `class_shares`, the share of all pixels that
-        each class has, by its index; `empty_masks`, how many have no
+        `channels`, those that occur; `sizes`, the number of images of each
+        "HEIGHTxWIDTH", the most frequent first; `class_shares`, the share of
+        all pixels by class index; `empty_masks`, the number of masks without
         foreground.
     """
     sizes, pixels = collections.Counter(), collections.Counter()
@@ -49,14 +49,14 @@ def summarize(samples):
 
 
 def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
-    """Draw images beside their outlines, evenly chosen, into a PNG file.
+    """Write a PNG file of images with the outlines of their masks.
 
     Args:
-        samples: `Sample`s; at least one.
+        samples: `Sample`s, at least one. Those drawn are evenly spaced.
         path: The file to write.
-        count: How many to draw at most.
-        columns: Pictures in a row.
-        side: Height and width of a picture in pixels.
+        count: Number of images at most.
+        columns: Images in a row.
+        side: Height and width of an image in pixels.
 
     Raises:
         ValueError: If there is no sample, or the file can't be written.
@@ -80,7 +80,7 @@ def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
 
 
 def _draw(sample, side):
-    """An image with its classes' outlines, uint8 (side, side, 3)."""
+    """Return an image with its classes' outlines, uint8 (side, side, 3)."""
     image, mask = sample.load()
     image = resize_image(image, (side, side)) * 255
     mask = resize_mask(mask, (side, side))[..., 0]

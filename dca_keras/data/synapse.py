@@ -43,7 +43,7 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
     """Read Synapse multi-organ CT, as distributed or as TransUNet has it.
 
     30 volumes of the abdomen, 85 to 198 slices of 512×512 pixels each.
-    Of 13 labels eight organs are kept, as the classes 1 to 8: aorta,
+    Of 13 labels eight organs are kept as the classes 1 to 8: aorta,
     gallbladder, left kidney, right kidney, liver, pancreas, spleen,
     stomach. Hounsfield units are clipped to [-125, 275] and scaled to
     [0, 1]. A sample is an axial slice, seen from the feet with the front
@@ -53,9 +53,9 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
     and volumes to test with (`test_vol_h5`), clipped, scaled and with these
     classes already, and no spacings.
 
-    The split is the usual one since TransUNet: 18 volumes to train, 12 to
-    test; the owners keep the labels of their own test part to themselves.
-    The validation part is cut from the training part by volume.
+    The splits are those of TransUNet, which most later work uses: 18 volumes
+    to train, 12 to test; the labels of the owners' own test set are not
+    public. The validation split is taken from the training split by volume.
 
     Source: https://www.synapse.org/#!Synapse:syn3193805
     Licence: the owners' terms, which a user accepts on registering there.
@@ -67,14 +67,14 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
         data_dir: The unpacked folder, or one above it.
         channels: 1, or 3 equal ones.
         num_classes: 9.
-        partial: Whether to use what is there of a part of the archive.
+        partial: Whether to accept an archive that is not complete.
 
     Returns:
         The `Splits`. The samples of raw volumes carry a spacing (depth,
         height, width).
 
     Raises:
-        ValueError: If the archive is not there, or not whole.
+        ValueError: If the archive is not there, or not complete.
     """
     if num_classes != len(ORGANS) + 1:
         raise ValueError(
@@ -96,10 +96,10 @@ def _read_raw(root, channels, partial):
     train, test = [], []
     for number, paths in take_files(root, wanted, partial).items():
         (depth, *_), spacing = volume_header(paths[0])
-        part = test if number in TEST else train
+        split = test if number in TEST else train
         for index in range(depth):
             load = functools.partial(_load_raw, *paths, index, channels)
-            part.append(_slice(number, index, load, paths, spacing))
+            split.append(_slice(number, index, load, paths, spacing))
     return train, test
 
 
@@ -188,12 +188,12 @@ def _read_h5(path, key, take):
 def _unreadable(path, error):
     return (
         f"{path} can't be read as image and label: {error}. Replace the file, "
-        "or take it out of the folder."
+        "or remove it from the folder."
     )
 
 
 def _as_classes(path, image, labels, channels):
-    """Check what is scaled and numbered already."""
+    """Check slices that are already scaled and numbered."""
     found = np.unique(labels)
     if not np.isin(found, range(len(ORGANS) + 1)).all():
         raise ValueError(

@@ -1,9 +1,8 @@
-"""Drawn tissue, for trials and tests without a download.
+"""Synthetic images of tissue, for trials and tests without a download.
 
-The drawings look like sections stained with haematoxylin and eosin: purple
-nuclei and glands in pink stroma. Debris, red cells and dark patches share
-the nuclei's colours, so that no threshold tells them apart; outline and
-texture do.
+They look like sections stained with haematoxylin and eosin: purple nuclei
+and glands in pink stroma. Debris, red cells and dark patches have the
+nuclei's colours, so that no threshold separates them; outline and texture do.
 """
 
 import functools
@@ -32,19 +31,19 @@ def read_synthetic(
     val=32,
     test=32,
 ):
-    """Draw a data set.
+    """Generate a data set of tissue.
 
     Args:
         channels: 1 or 3.
         num_classes: 1 or 2 for nuclei, 3 for nuclei and glands.
-        seed: Of the whole set. No two drawings of one set are alike.
+        seed: Seed of the whole set, in which all images differ.
         image_side: Height and width in pixels.
         train: Number of images to train with.
         val: Number of images to validate with.
         test: Number of images to test with.
 
     Returns:
-        The `Splits`; images are drawn when they are loaded.
+        The `Splits`; images are generated when they are loaded.
 
     Raises:
         ValueError: If a number is out of range.
@@ -56,7 +55,7 @@ def read_synthetic(
         )
     sizes = {"train": train, "val": val, "test": test}
     lowest = {"seed": (seed, 0), "image_side": (image_side, 32)}
-    lowest |= {part: (size, 1) for part, size in sizes.items()}
+    lowest |= {split: (size, 1) for split, size in sizes.items()}
     for name, (value, least) in lowest.items():
         if value < least:
             raise ValueError(
@@ -68,23 +67,24 @@ def read_synthetic(
         channels=channels,
         num_classes=num_classes,
     )
-    parts = {}
-    for number, (part, size) in enumerate(sizes.items()):
-        names = [f"{part}-{index:04}" for index in range(size)]
-        parts[part] = tuple(
+    splits = {}
+    for number, (split, size) in enumerate(sizes.items()):
+        names = [f"{split}-{index:04}" for index in range(size)]
+        splits[split] = tuple(
             Sample(name, name, functools.partial(draw, (seed, number, index)))
             for index, name in enumerate(names)
         )
     names = ("nucleus", "gland")[: max(1, num_classes - 1)]
-    return Splits(**parts, class_names=names)
+    return Splits(**splits, class_names=names)
 
 
 def draw_tissue(seed, side, *, channels=3, num_classes=1):
-    """Draw one image and its mask.
+    """Draw an image and its mask.
 
     Args:
-        seed: Non-negative integers; the same ones draw the same picture.
-        side: Height and width in pixels. Cells keep their size.
+        seed: Non-negative integers; equal ones give equal images.
+        side: Height and width in pixels, which do not change the size of
+            cells.
         channels: 3, or 1 for the luma.
         num_classes: 1 or 2 for nuclei, 3 for nuclei and glands.
 
@@ -106,7 +106,7 @@ def draw_tissue(seed, side, *, channels=3, num_classes=1):
 
 
 class _Drawing:
-    """How much of each stain, and which class, lies where."""
+    """The amount of each stain, and the class, at every pixel."""
 
     def __init__(self, rng, side):
         self.rng = rng
@@ -123,7 +123,7 @@ class _Drawing:
         np.clip(self.pink, 0.05, None, out=self.pink)
 
     def add_glands(self):
-        """Rings of cells around a pale lumen."""
+        """Add rings of cells around a pale lumen."""
         for _ in range(self.rng.poisson(0.9 * self.area)):
             radius = self.rng.uniform(13, 23)
             centre = self.rng.uniform(0, self.side, 2)
@@ -149,7 +149,7 @@ class _Drawing:
             self._nucleus(centre + shift * outward, (3.6, 2.5), angle)
 
     def add_distractors(self):
-        """Debris, smudges and red cells: dark, but no nuclei."""
+        """Add debris, smudges and red cells: dark, but no nuclei."""
         rng = self.rng
         for _ in range(rng.poisson(9 * self.area)):
             centre = rng.uniform(0, self.side, 2)
@@ -163,7 +163,7 @@ class _Drawing:
             self.pink[window] += rng.uniform(0.3, 0.8) * _ramp(depth, 1.5)
 
     def add_nuclei(self):
-        """Nuclei strewn over the stroma, round ones and spindles."""
+        """Add round and spindle-shaped nuclei across the stroma."""
         for _ in range(int(self.rng.uniform(18, 45) * self.area)):
             centre = self.rng.uniform(0, self.side, 2)
             row, column = centre.astype(int)
@@ -186,7 +186,7 @@ class _Drawing:
         self.labels[window][depth > 0] = 1
 
     def photograph(self):
-        """The stains as red, green and blue, (side, side, 3) in [0, 1]."""
+        """Return the stains as RGB, (side, side, 3) in [0, 1]."""
         rng = self.rng
         jitter = rng.normal(1, 0.08, (2, 3))
         density = (
@@ -202,13 +202,13 @@ class _Drawing:
         return np.clip(image, 0, 1)
 
     def _noise(self, sigma):
-        """Smooth noise of mean 0 and deviation 1."""
+        """Return smooth noise of mean 0 and standard deviation 1."""
         noise = self.rng.standard_normal((self.side, self.side))
         noise = ndimage.gaussian_filter(noise, sigma, mode="wrap")
         return (noise - noise.mean()) / noise.std()
 
     def _fibres(self):
-        """Wavy streaks in one direction, of mean 0 and deviation 1."""
+        """Return wavy streaks of mean 0 and standard deviation 1."""
         noise = self.rng.standard_normal((self.side, self.side))
         streaks = ndimage.gaussian_filter(noise, (0.9, 9), mode="wrap")
         y, x = np.mgrid[: self.side, : self.side]
@@ -220,11 +220,11 @@ class _Drawing:
         )
 
     def _blob(self, centre, radii, angle, roughness):
-        """A wavy ellipse.
+        """Outline a wavy ellipse.
 
         Returns:
-            The window of the drawing that holds it, and how many pixels
-            deep inside its outline each pixel of the window lies.
+            The slices of the image around it, and each of their pixels'
+            depth inside the outline, in pixels.
         """
         reach = 1.4 * max(radii) + 4
         low = np.clip(centre - reach, 0, self.side).astype(int)
@@ -250,5 +250,5 @@ class _Drawing:
 
 
 def _ramp(depth, width):
-    """0 outside an outline, 1 inside, over an edge of `width` pixels."""
+    """Return 0 outside an outline, 1 inside, with an edge of `width`."""
     return np.clip(depth / width + 0.5, 0, 1)

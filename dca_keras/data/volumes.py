@@ -1,4 +1,4 @@
-"""NIfTI files into arrays of rows and columns, and back."""
+"""Read NIfTI files into arrays of rows and columns, and write them."""
 
 import contextlib
 import functools
@@ -15,14 +15,15 @@ _reading = threading.Lock()
 def read_volume(path):
     """Read a NIfTI volume.
 
-    The last few are kept, so that slice after slice of one volume is fast.
+    The last few volumes are cached, so that reading one slice by slice is
+    fast.
 
     Returns:
-        A read-only array (depth, height, width), as stored: from feet to
-        head, front to back, the patient's right to left.
+        A read-only array (depth, height, width) of the stored values, ordered
+        from feet to head, front to back, and the patient's right to left.
 
     Raises:
-        ValueError: If it can't be read. The file is named.
+        ValueError: If it can't be read. It names the file.
     """
     with _reading:
         return _read_volume(path)
@@ -41,10 +42,10 @@ def _read_volume(path):
 
 
 def volume_header(path):
-    """The shape (depth, height, width) of a volume and a voxel's millimetres.
+    """Return a volume's (depth, height, width) and the millimetres of a voxel.
 
     Raises:
-        ValueError: If the file can't be read. It is named.
+        ValueError: If the file can't be read. It names the file.
     """
     with _naming(path):
         image, orientation = _open_nifti(path)
@@ -61,14 +62,14 @@ def read_nifti(path, scaled=False, intensities=None):
 
     Args:
         path: The file.
-        scaled: Whether to map its values to [0, 1]: those of unsigned
-            integers and those within [0, 1] stay, others go from the lowest
-            to the highest of the file.
+        scaled: Whether to map its values to [0, 1]. Unsigned integers and
+            values within [0, 1] are left as they are; others are mapped from
+            the file's lowest to its highest value.
         intensities: Instead, the two values that become 0 and 1.
 
     Returns:
-        An array (height, width, 1) of one slice; of more, turned as by
-        `read_volume`, (depth, height, width, 1).
+        An array (height, width, 1) of one slice, or (depth, height, width,
+        1) of a volume, ordered as by `read_volume`.
     """
     image, orientation = _open_nifti(path)
     values = _as_seen(np.asarray(image.dataobj), orientation)[..., None]
@@ -88,12 +89,13 @@ def read_nifti(path, scaled=False, intensities=None):
 
 
 def write_nifti(path, values, like):
-    """Write what was found in a NIfTI file, in the place it has in space.
+    """Write values on the grid of another NIfTI file.
 
     Args:
         path: The file to write.
-        values: Turned as by `read_nifti`, with an axis of classes or none.
-        like: The file that was read. Its affine and header are kept.
+        values: Array ordered as by `read_nifti`, with an axis of classes or
+            without.
+        like: The file whose affine and header are used.
     """
     source = _nibabel().load(like)
     image, orientation = _open_nifti(like)
@@ -105,14 +107,14 @@ def write_nifti(path, values, like):
     header = source.header.copy()
     header.set_data_dtype(values.dtype)
     header.set_slope_inter(1, 0)
-    header["cal_min"] = header["cal_max"] = 0  # of the scan, not of this
+    header["cal_min"] = header["cal_max"] = 0  # They are the scan's.
     type(source)(stored, source.affine, header).to_filename(path)
 
 
 def _as_seen(values, orientation):
-    """A view of a NIfTI file's array: the picture if it is one, or a stack.
+    """Return a view of a NIfTI file's array as a picture or a stack.
 
-    Where an array is written to instead, this puts it in its place.
+    Writing to the view writes to the array.
     """
     if 1 not in values.shape[:3]:
         return _as_stack(values, orientation)
@@ -123,7 +125,7 @@ def _as_seen(values, orientation):
 
 
 def _as_stack(values, orientation):
-    # From nibabel's right, front and up to the order of a picture.
+    # From nibabel's order (right, front, up) to (depth, row, column).
     values = _nibabel().apply_orientation(values, orientation)
     return np.flip(values, (0, 1)).swapaxes(0, 2)
 
@@ -137,12 +139,12 @@ def _naming(path):
     except Exception as error:  # Decoders raise anything on broken bytes.
         raise ValueError(
             f"{path} can't be read as a volume: {error}. Replace the file, or "
-            "take it out of the folder."
+            "remove it from the folder."
         ) from error
 
 
 def _open_nifti(path):
-    """A NIfTI image of three axes, unread, and how it lies in space."""
+    """Open a NIfTI image with three axes; return it and its orientation."""
     nibabel = _nibabel()
     image = nibabel.load(path)
     check_size(*map(int, image.shape))

@@ -79,8 +79,8 @@ def test_shows_what_is_in_a_dataset(tmp_path, data_dir):
     shown, _ = run_cli("data", data_dir, "--sheet", sheet)
     rows = [line.split() for line in shown.splitlines()]
     assert ["train", "3", "3", "40x48:", "1"] == rows[1][:5]
-    parts = [row[0] for row in rows if len(row) == 8]
-    assert parts == ["part", "train", "val", "test"]
+    splits = [row[0] for row in rows if len(row) == 8]
+    assert splits == ["split", "train", "val", "test"]
     with Image.open(sheet) as picture:
         assert picture.width > 6 * 128
     broken = data_dir.with_name("broken")
