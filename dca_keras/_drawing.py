@@ -1,10 +1,10 @@
-"""How masks are drawn, in every picture the same."""
+"""Colours and outlines of masks, the same in every picture."""
 
 import numpy as np
 
-# Of the classes from 1, over and over. The first ones stand out from stained
-# tissue and from grey scans, and are told apart with any kind of colour
-# vision (after Paul Tol's "bright" and "muted" schemes).
+# Of the classes from 1; after the last, the first again. The first ones stand
+# out from stained tissue and grey scans, and can be distinguished with any
+# kind of colour vision (after Paul Tol's "bright" and "muted" schemes).
 CLASS_COLOURS = (
     *("#55e0ff", "#ddcc77", "#cc6677", "#117733", "#aa4499", "#44aa99"),
     *("#999933", "#882255", "#332288"),
@@ -12,7 +12,7 @@ CLASS_COLOURS = (
 
 
 def palette():
-    """The colours of 256 class indices, black for the background.
+    """Return the colours of 256 class indices, black for the background.
 
     Returns:
         `(256, 3)`, uint8.

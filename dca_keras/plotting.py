@@ -1,6 +1,6 @@
 """Pictures of predicted masks.
 
-Drawn on matplotlib's `Figure` directly: pyplot's global state, and with it the
+Drawn on matplotlib's `Figure`, without pyplot: its global state, and so the
 user's own figures and backend, stay as they are.
 """
 
@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from dca_keras._drawing import CLASS_COLOURS, outline
 from dca_keras._files import replace_file
 
-# Okabe and Ito's colours, told apart with any kind of colour vision.
+# Okabe and Ito's colours, distinct with any kind of colour vision.
 _ERROR_COLOURS = {
     "true positive": "#e6e6e6",
     "false positive": "#d55e00",
@@ -29,8 +29,8 @@ OUTLINE_COLOURS = {
     "both": "#ffffff",
 }
 _OUTLINED_SIDE = 384  # pixels, about
-# What is shown of the images sorted from best to worst; where images are few,
-# the earlier lines win.
+# Which images to show of all, sorted from best to worst; where two lines mean
+# the same image, the first one names it.
 _POSITIONS = {
     "best": 0.0,
     "worst": 1.0,
@@ -45,7 +45,7 @@ class Case(NamedTuple):
     """One row of the picture.
 
     Args:
-        label: What stands beside the row, for instance its name and score.
+        label: Text beside the row, such as the image's name and score.
         image: `(height, width, channels)`, floats in [0, 1].
         truth: `(height, width)`, class indices; {0, 1} for one class.
         prediction: As `truth`.
@@ -58,14 +58,14 @@ class Case(NamedTuple):
 
 
 def pick_cases(scores):
-    """Chooses the images that show how good and how bad a model is.
+    """Choose the images that show how good and how bad a model is.
 
     Args:
         scores: One score an image, higher is better.
 
     Returns:
-        A list of `(label, index)` from best to worst: at most six, less where
-        images are few. No index occurs twice.
+        A list of `(label, index)` from best to worst: at most six, fewer if
+        there are fewer images. No index occurs twice.
     """
     order = np.argsort(-np.asarray(scores), kind="stable").tolist()
     picked = {}
@@ -75,12 +75,12 @@ def pick_cases(scores):
 
 
 def save_predictions(path, cases, title=""):
-    """Draws image, truth, prediction and errors of every case as a PNG.
+    """Draw image, truth, prediction and errors of every case as a PNG file.
 
     Args:
-        path: File to write.
+        path: The file to write.
         cases: A list of `Case`, from top to bottom.
-        title: Line above the picture.
+        title: The line above the picture.
     """
     figure = Figure(figsize=(7.2, 1.72 * len(cases) + 0.8), dpi=120)
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
@@ -113,12 +113,12 @@ def save_predictions(path, cases, title=""):
 
 
 def draw_overlay(image, mask, opacity=0.35):
-    """Tints what a mask covers in an image and draws its outline.
+    """Tint what a mask covers in an image, and draw its outline.
 
     Args:
         image: `(height, width, channels)`, floats in [0, 1].
         mask: `(height, width)`, class indices; {0, 1} for one class.
-        opacity: Of the tint, between 0 and 1.
+        opacity: The tint's opacity, between 0 and 1.
 
     Returns:
         `(height, width, 3)`, uint8.
@@ -130,10 +130,10 @@ def draw_overlay(image, mask, opacity=0.35):
 
 
 def draw_outlines(image, truth, prediction):
-    """Draws the outlines of the true and the predicted mask in an image.
+    """Draw the outlines of the true and the predicted mask in an image.
 
-    The picture is a whole number of times as large as the image, so that the
-    lines are thin beside what they enclose.
+    The image is enlarged by a whole number, so that lines are thin compared
+    with what they enclose.
 
     Args:
         image: `(height, width, channels)`, floats in [0, 1].
@@ -182,7 +182,7 @@ def _to_rgb(image):
 
 
 def _paint(indices, colours):
-    """Colours class indices; 0 is black, more classes than colours repeat."""
+    """Colour class indices: 0 is black, and colours repeat."""
     table = np.array([to_rgb(colour) for colour in colours], "float32")
     painted = table[(indices - 1) % len(table)]
     return np.where(indices[..., None] > 0, painted, 0.0)

@@ -1,4 +1,4 @@
-"""Train cells of the paper's table and writes the tables of zoo/README.md.
+"""Train cells of the paper's table and write the tables of zoo/README.md.
 
     python scripts/reproduce.py --data monuseg --data-dir MoNuSeg
 

@@ -185,8 +185,8 @@ def _describe(first, results, warnings):
         f"on {hardware['processor']}, {hardware['cpus']} cores. "
         f"Dice, IoU and HD95 ({first['distance_unit']}) are means over seeds "
         "and cases. The intervals cover the choice of both (nested bootstrap, "
-        "see `dca_keras.evaluation.compare`); a difference whose interval "
-        "contains 0 is not shown by these runs. " + " ".join(warnings),
+        "see `dca_keras.evaluation.compare`); where one contains 0, these runs "
+        "do not show which is better. " + " ".join(warnings),
     ]
 
 

@@ -23,9 +23,9 @@ def compare(
 
     The runs must have been scored on the same images. Runs that differ in
     nothing but the seed form a group; differences are to the first group.
-    The 95 % intervals cover the choice of cases and of seeds: a difference
-    whose interval contains 0 is not shown by these runs. With one run a group
-    the intervals cover the cases only. Train five seeds or more.
+    The 95 % intervals cover the choice of cases and of seeds; where one
+    contains 0, these runs do not show which group is better. With one run a
+    group they cover the cases only. Train five seeds or more.
     """
     from dca_keras.evaluation import compare as compare_runs
 

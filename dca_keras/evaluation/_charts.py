@@ -1,6 +1,6 @@
 """Charts of scores, as PNG files in memory.
 
-Drawn on matplotlib's `Figure` directly, as in `plotting`.
+Drawn on matplotlib's `Figure`, without pyplot, as in `plotting`.
 """
 
 import io
@@ -20,8 +20,8 @@ def draw_distribution(rows):
     """Draw every image's Dice as a dot, under a box of the quartiles.
 
     Args:
-        rows: The values to draw by the name of their class; from 0 to 1, and
-            at least one each.
+        rows: The values to draw by the name of their class: from 0 to 1, at
+            least one for each.
 
     Returns:
         The bytes of a PNG file.
@@ -89,7 +89,7 @@ def draw_differences(rows, xlabel):
     Args:
         rows: The `mean` difference and its `interval`, which may be None, in
             a dictionary by name.
-        xlabel: What is drawn, and in which direction.
+        xlabel: What the differences are of, and which way they point.
 
     Returns:
         The bytes of a PNG file.

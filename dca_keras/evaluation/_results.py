@@ -81,11 +81,11 @@ def _to_csv(result):
 def _load_cases(model, samples, result):
     """The images to show, from best to worst, each with what it shows."""
     rows = result["per_image"]
-    # Where nothing is there and nothing was found, there is nothing to see.
-    telling = [i for i, row in enumerate(rows) if not _is_empty(row)]
-    telling = telling or range(len(rows))
-    for label, place in pick_cases([rows[i]["dice"] for i in telling]):
-        index = telling[place]
+    # An image whose masks are both empty shows nothing.
+    shown = [i for i, row in enumerate(rows) if not _is_empty(row)]
+    shown = shown or range(len(rows))
+    for label, place in pick_cases([rows[i]["dice"] for i in shown]):
+        index = shown[place]
         image, truth = samples[index].load()
         image = resize_image(image, result["image_size"])
         found = np.asarray(model.predict_on_batch(image[None]))[0]
