@@ -5,17 +5,19 @@ import zipfile
 
 import keras
 
-# What a file of weights and layers holds only where it brings code along.
-CODE = ("Lambda", "__lambda__", "function")
+# What brings code along, whatever else an entry says.
+CODE = ("Lambda", "__lambda__")
 TRUSTED = ("keras", "dca_keras")
 
 
 def load_model_file(path):
     """Load a `.keras` file that may come from anybody.
 
-    A model is data here, never code: a file with a `Lambda` layer, a
-    function or a class from elsewhere is refused before Keras reads it, and
-    Keras's safe mode is on.
+    A model is data here, never code. A file with a `Lambda` layer is refused
+    before Keras reads it, and so is one with a function or a class that is
+    not of Keras, of this package, or registered by a module that was imported
+    already (`keras.saving.register_keras_serializable`). Keras's safe mode is
+    on.
 
     Args:
         path: The file.
@@ -24,7 +26,7 @@ def load_model_file(path):
         The model, not compiled.
 
     Raises:
-        ValueError: If the file is broken or holds code.
+        ValueError: If the file is damaged or holds code.
     """
     try:
         _check_archive(path)
@@ -36,20 +38,40 @@ def load_model_file(path):
 def _check_archive(path):
     """Raise `ValueError` if an archive's layers are not all known ones."""
     with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} in it is damaged")
         config = json.loads(archive.read("config.json"))
     config.pop("compile_config", None)  # not loaded
-    parts = [config]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, list):
-            parts += part
-        elif isinstance(part, dict):
-            parts += part.values()
-            name = part.get("class_name")
-            module = str(part.get("module") or "keras").partition(".")[0]
-            if name in CODE or (name and module not in TRUSTED):
+    entries = [config]
+    while entries:
+        entry = entries.pop()
+        if isinstance(entry, list):
+            entries += entry
+        elif isinstance(entry, dict):
+            entries += entry.values()
+            if entry.get("class_name") and not _is_known(entry):
                 raise ValueError(
-                    f"it holds {name!r} of {part.get('module')!r}, code that "
-                    "could do anything. It was not run. Take a model that "
-                    "`dca-keras train` made"
+                    f"it holds {entry['class_name']!r} of "
+                    f"{entry.get('module')!r}, code that could do anything. "
+                    "It was not run. Take a model that `dca-keras train` "
+                    "made; if it needs a module of yours, name that as "
+                    "`--plugin NAME`, or import it in Python"
                 )
+
+
+def _is_known(entry):
+    """Return whether Keras finds what an entry names without importing."""
+    name = entry["class_name"]
+    if name in CODE:
+        return False
+    if name == "function":
+        return _is_registered(entry.get("config"))
+    module = str(entry.get("module") or "keras").partition(".")[0]
+    return module in TRUSTED or _is_registered(
+        entry.get("registered_name", name)
+    )
+
+
+def _is_registered(name):
+    found = isinstance(name, str) and keras.saving.get_registered_object(name)
+    return callable(found)

@@ -26,6 +26,7 @@ from dca_keras._fields import (
     one_of,
     same_field,
 )
+from dca_keras._plugins import load_plugins
 from dca_keras.config import DCAConfig
 
 SPLITS = PARTS = ("train", "val", "test")
@@ -64,8 +65,8 @@ class Recipe:
     """
 
     plugins: tuple[str, ...] = field(
-        "Modules that are imported first, for models, data sets and losses "
-        "of your own.",
+        "Modules that are imported first: models, data sets and losses of "
+        "your own.",
         NAMES,
         (),
     )
@@ -342,7 +343,8 @@ def make_recipe(model="unet", data="synthetic", **overrides):
         model: Name of an architecture, one of `dca_keras.zoo.list_models()`.
         data: Name of a data set, one of `dca_keras.data.list_datasets()`.
         **overrides: Other fields of `Recipe`. `None` means not given; a single
-            number as `image_size` is the side of a square.
+            number as `image_size` is the side of a square. Those modules that
+            `plugins` names are imported.
 
     Returns:
         A `Recipe`.
@@ -350,6 +352,7 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     Raises:
         ValueError: If a name is unknown or a value wrong.
     """
+    load_plugins(overrides.get("plugins") or ())
     tables = _read_numbers()
     values = tables["defaults"]
     values |= tables["dataset"].get(data, {})

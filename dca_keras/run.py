@@ -2,11 +2,13 @@
 
 import functools
 import json
+import sys
 import typing
 from pathlib import Path
 
 from dca_keras._checkpoint import read_checkpoint
 from dca_keras._model_files import load_model_file
+from dca_keras._plugins import load_plugins
 from dca_keras.data import dataset_facts
 from dca_keras.recipe import MONITORS, SPLITS, Recipe
 
@@ -128,9 +130,13 @@ class Run:
     @functools.cached_property
     def recipe(self):
         """The `Recipe` that was trained."""
+        load_plugins()
+        record = self.record
         try:
-            return Recipe.from_dict(self.record["recipe"])
+            return Recipe.from_dict(record["recipe"])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
+            if missing := self._missing_plugins():
+                raise ValueError(f"{error} {missing}") from error
             raise _not_a_recipe(self.path("recipe"), error) from error
 
     @functools.cached_property
@@ -217,7 +223,12 @@ class Run:
         self._find("recipe")
         path = self._find(EPOCHS[epoch])
         recipe = self.recipe
-        model = load_model_file(path)
+        try:
+            model = load_model_file(path)
+        except ValueError as error:
+            if missing := self._missing_plugins():
+                raise ValueError(f"{error}. {missing}") from error
+            raise
         expected = (*recipe.image_size, recipe.channels), recipe.num_classes
         try:
             found = model.input_shape[1:], model.output_shape[-1]
@@ -294,6 +305,19 @@ class Run:
                 f"{split}: Dice {of['dice']:.4f}, IoU {of['iou']:.4f}"
                 for split, of in scores.items()
             ),
+        )
+
+    def _missing_plugins(self):
+        """Which of its plugins to name; none is imported by a file's word."""
+        recipe = self.record.get("recipe")
+        names = recipe.get("plugins") if isinstance(recipe, dict) else ()
+        missing = [name for name in names or () if name not in sys.modules]
+        if not missing:
+            return ""
+        options = " ".join(f"--plugin {name}" for name in missing)
+        return (
+            f"{self.folder} was trained with a module that is not imported: "
+            f"name it, `{options}`, or import it in Python."
         )
 
     def _find(self, kind):

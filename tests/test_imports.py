@@ -17,6 +17,7 @@ FLOORS = {
     "_files": 0,
     "_model_files": 0,
     "_overlap": 0,
+    "_plugins": 0,
     "_reference_names": 0,
     "_registry": 0,
     "_version": 0,

@@ -1,10 +1,12 @@
 """What is no run is refused, and runs no code."""
 
 import json
+import random
 import shutil
 import zipfile
 
 import keras
+import numpy as np
 import pytest
 
 import dca_keras
@@ -197,7 +199,41 @@ def a_keras_function(path, ran):
     insert_call(path, "keras.config", "function", name)
 
 
-ARCHIVES = [a_lambda, a_foreign_class, a_keras_function]
+@keras.saving.register_keras_serializable(package="test_run")
+def harmless(x):
+    return x
+
+
+def a_lambda_by_another_name(path, ran):
+    """What Keras looks up first is not all that it may read."""
+    a_lambda(path, ran)
+
+    def rename(config):
+        for layer in config["config"]["layers"]:
+            layer["registered_name"] = "test_run>harmless"
+
+    replace_config(path, rename)
+
+
+def a_function_by_another_name(path, ran):
+    insert_call(
+        path, "keras.config", "function", "enable_unsafe_deserialization"
+    )
+    replace_config(
+        path,
+        lambda c: c["config"]["layers"][1].update(
+            registered_name="test_run>harmless"
+        ),
+    )
+
+
+ARCHIVES = [
+    a_lambda,
+    a_foreign_class,
+    a_keras_function,
+    a_lambda_by_another_name,
+    a_function_by_another_name,
+]
 
 
 @pytest.mark.parametrize("write", ARCHIVES)
@@ -208,6 +244,37 @@ def test_runs_no_code_from_an_archive(run, tmp_path, write):
     with pytest.raises(ValueError, match=r"(?s)model\.keras .* It was not run"):
         load_run(run)
     assert not ran.exists()
+
+
+def test_loads_what_an_imported_module_registered(run):
+    activation = keras.layers.Activation(harmless)
+    inputs = keras.Input((32, 32, 3))
+    outputs = keras.layers.Conv2D(1, 1)(activation(inputs))
+    model = keras.Model(inputs, outputs)
+    model.save(run / "model.keras")
+    loaded = dca_keras.Run(run).load_model()
+    assert loaded.layers[1].activation is harmless
+
+
+def test_finds_damage_in_a_model(run):
+    path = run / "model.keras"
+    whole = path.read_bytes()
+    expected = dca_keras.Run(run).load_model().get_weights()
+    moment, found = random.Random(0), 0
+    for _ in range(40):
+        content = bytearray(whole)
+        for _ in range(4):
+            content[moment.randrange(len(content))] ^= moment.randrange(1, 256)
+        path.write_bytes(content)
+        try:
+            weights = dca_keras.Run(run).load_model().get_weights()
+        except ValueError as error:
+            assert "model.keras can't be loaded" in str(error)
+            found += 1
+        else:  # Such as the time of a file in the archive.
+            for array, one in zip(weights, expected, strict=True):
+                np.testing.assert_array_equal(array, one)
+    assert found > 30
 
 
 def test_the_lambda_would_have_run(tmp_path):

@@ -20,7 +20,12 @@ from dca_keras.cli import (
     predict,
     train,
 )
-from dca_keras.cli._options import Command, name_options, print_error
+from dca_keras.cli._options import (
+    Command,
+    name_options,
+    print_error,
+    with_plugins,
+)
 
 # Read when TensorFlow is imported; its notes would bury ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -87,7 +92,7 @@ for _command in (
     dataset.prepare,
     models.models,
 ):
-    app.command(cls=Command)(_command)
+    app.command(cls=Command)(with_plugins(_command))
 
 
 def main():

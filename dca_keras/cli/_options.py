@@ -14,6 +14,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from dca_keras._fields import option_name, parse, parse_integers, parse_text
+from dca_keras._plugins import load_plugins
 from dca_keras.recipe import PER_IMAGE_LOSS, Recipe
 
 out, err = Console(), Console(stderr=True)
@@ -109,6 +110,39 @@ def recipe_options(*names):
         return parse_and_call
 
     return decorate
+
+
+def with_plugins(command):
+    """Give a command the option `--plugin`, which imports modules first.
+
+    A command with an argument `plugins` gets their names.
+    """
+    signature = inspect.signature(command)
+    own = dict(signature.parameters)
+    passed_on = own.pop("plugins", None)
+    option = inspect.Parameter(
+        "plugins",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=optional(
+            list[str],
+            "Module of yours to import first; can be given several times.",
+            "--plugin",
+        ),
+    )
+
+    @functools.wraps(command)
+    def load_and_call(*, plugins=None, **values):
+        plugins = tuple(plugins or ())
+        load_plugins(plugins)
+        if passed_on:
+            values["plugins"] = plugins
+        return command(**values)
+
+    load_and_call.__signature__ = signature.replace(
+        parameters=[*own.values(), option]
+    )
+    return load_and_call
 
 
 def parse_option(name, text):

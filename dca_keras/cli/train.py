@@ -14,19 +14,14 @@ from dca_keras.cli._options import (
 )
 from dca_keras.recipe import Recipe, make_recipe
 
-WRITTEN = (
-    "model.keras",
-    "history.csv",
-    "metrics.json",
-    "predictions.png",
-    "report.html",
-)
+WRITTEN = ("model", "history", "metrics", "pictures", "report")
 
 
 @recipe_options(
     *(name for name in Recipe.__dataclass_fields__ if name != "plugins")
 )
 def train(
+    plugins=(),
     devices: optional(
         str, "For mirrored: some devices only, such as GPU:0,GPU:1."
     ) = None,
@@ -52,9 +47,10 @@ def train(
     minutes on two CPU cores. What is not given comes from the package's
     `recipes.toml`.
     """
+    from dca_keras.run import Run
     from dca_keras.training import train as train_recipe
 
-    recipe = make_recipe(**given)
+    recipe = make_recipe(plugins=plugins, **given)
     output = output or Path("runs", recipe.run_name())
     scores = train_recipe(
         recipe,
@@ -69,5 +65,5 @@ def train(
         print_line("The first worker scores the model.")
         return
     print_scores(scores)
-    for name in WRITTEN:
-        print_line(f"  {output / name}")
+    for kind in WRITTEN:
+        print_line(f"  {Run(output).path(kind)}")
