@@ -31,14 +31,14 @@ _PYRAMID = (
 
 
 def _inside(ours, published, rules):
-    """The rules of a part, for the part called `ours` and `published`."""
+    """Prefix a part's rules with its own and its published name."""
     return tuple(
         (f"{ours}_{inner}", f"{published}.{outer}") for inner, outer in rules
     )
 
 
 def _attention(ours, published):
-    """The rules of a DualCrossAttention layer."""
+    """Return the rules of a DualCrossAttention layer."""
     rules = [
         ("embedding_{i}/affine", "avg_map.{i0}.proj.depthwise"),
         ("reconstruction_{i}/conv", "upconvs.{i0}.conv.conv"),
@@ -160,7 +160,7 @@ _VGG_STARTS = (0, 5, 10, 19, 28)
 
 
 def published_module(layer, rules, num_stages):
-    """The published module for our layer's path, or None if no rule fits."""
+    """Return the published module for our layer, or None if no rule fits."""
     for ours, published in rules:
         match = re.fullmatch(_pattern(ours), layer)
         if match:

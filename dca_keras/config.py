@@ -26,18 +26,19 @@ class DCAConfig:
         patch_size: Side, in pixels of the full-resolution stage, of the square
             that one token stands for. `None` is the smallest that reaches the
             deepest skip: 8 with four skips, 4 with ResUnet++'s three.
-        blocks: How many times channel and spatial attention follow each
+        blocks: Number of times that channel and spatial attention follow each
             other, at least 1.
-        channel_heads: Heads of the channel cross-attention; divides every
-            skip's channels.
-        spatial_heads: Heads of the spatial cross-attention; divides every
-            skip's channels.
+        channel_heads: Number of heads of the channel cross-attention; divides
+            every skip's channels.
+        spatial_heads: Number of heads of the spatial cross-attention; divides
+            every skip's channels.
         channel_attention: Whether tokens attend across channels (CCA).
         spatial_attention: Whether tokens attend across space (SCA). With both
             off, what remains is the skip's residual, convolution, batch norm
             and ReLU: the control for what attention itself brings.
-        token_activation: Adds the LayerNorm and GELU that the paper's figure 2
-            draws after the attentions. The published code has neither.
+        token_activation: Whether tokens pass the LayerNorm and GELU that the
+            paper's figure 2 draws after the attentions. The published code
+            has neither.
         start: "paper", or "identity" for our own variant: a skip plus a
             learned gate, zero at first, times what DCA changes of it. A model
             then starts as the one without DCA, whose output it has.

@@ -1,4 +1,4 @@
-"""The published PyTorch checkpoints into our models."""
+"""Load the published PyTorch checkpoints into our models."""
 
 import collections.abc
 import dataclasses
@@ -24,13 +24,13 @@ _PARAMETERS = {
 
 
 def load_reference_weights(model, state_dict):
-    """Puts the weights of the published PyTorch code into a model.
+    """Load the weights of the published PyTorch code into a model.
 
-    The model then computes what the published one computes. Nothing is
-    changed unless every weight has its place: names and shapes are checked
-    first. A published checkpoint also holds tensors that cannot change the
-    output, and tensors under two names; these are known and may be there or
-    not. Any other name is refused.
+    The model then computes what the published one computes. No weight is
+    changed unless all of them fit: names and shapes are checked first. A
+    published checkpoint also holds tensors that cannot change the output, and
+    tensors under two names; these are known and may be there or not. Any other
+    name is refused.
 
     Args:
         model: One of the zoo's models, or a built `DualCrossAttention` for
@@ -72,7 +72,7 @@ class _Slot:
     shape: tuple  # as published
 
     def convert(self, array):
-        """The published array in our layout."""
+        """Return the published array in our layout."""
         ours = tuple(self.variable.shape)
         if len(array.shape) > 1 and self.name.endswith("weight"):
             array = np.transpose(array, (*range(2, array.ndim), 1, 0))
@@ -105,7 +105,7 @@ def _find_slots(model):
 
 
 def _slots(variables, rules, prefix=""):
-    """A slot for every variable, or None if the rules miss one."""
+    """Return a slot for every variable, or None if the rules miss one."""
     paths = [variable.path.removeprefix(prefix) for variable in variables]
     stages = [int(i) for i in re.findall(r"decoder_(\d+)_", " ".join(paths))]
     slots = []
@@ -131,7 +131,7 @@ def _published_shape(variable, name):
 
 
 def _known_extras(slots):
-    """Shapes of what a published checkpoint may hold besides our weights.
+    """Return shapes of what a checkpoint may hold besides our weights.
 
     Tensors that cannot change the output, by name: SCA's key biases (they
     cancel in the softmax), V-Net's first shortcut without DCA, the last batch
@@ -163,7 +163,7 @@ def _known_extras(slots):
 
 
 def _aliases(names):
-    """Second names of one tensor: ResUnet++'s gates register norms twice."""
+    """Return second names: ResUnet++'s gates register their norms twice."""
     aliases = {}
     for number, part in (("1", "encoder"), ("2", "decoder"), ("3", "attn")):
         for name in names:
@@ -177,7 +177,7 @@ def _aliases(names):
 
 
 def _match(slots, arrays):
-    """Our arrays by published name; one error for everything that is off."""
+    """Return our arrays by published name, or raise one error for all."""
     expected = {slot.name: slot.shape for slot in slots}
     known = {**expected, **_known_extras(slots)}
     aliases = _aliases(known)
@@ -212,7 +212,7 @@ def _match(slots, arrays):
 
 
 def _read(source):
-    """Published names to NumPy arrays, from a mapping or a file."""
+    """Read a mapping or a file as NumPy arrays by published name."""
     if not isinstance(source, collections.abc.Mapping):
         source = _read_file(pathlib.Path(source))
     if "model_state_dict" in source:

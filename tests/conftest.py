@@ -26,14 +26,6 @@ def fresh_session():
 
 
 @pytest.fixture
-def reference_folder():
-    folder = SHARED / "reference"
-    if not folder.is_dir():
-        pytest.skip("the published arrays (shared/reference) are not here")
-    return folder
-
-
-@pytest.fixture
 def data_folder():
     folder = SHARED / "data"
     if not folder.is_dir():

@@ -90,6 +90,16 @@ def test_architectures_do_not_import_one_another(path):
     assert parts <= {"dca_keras.zoo.scaffold", "dca_keras.zoo._models"}
 
 
+@pytest.mark.parametrize(
+    "path",
+    sorted((PACKAGE / "layers" / "_fast").glob("*.py")),
+    ids=lambda p: p.stem,
+)
+def test_the_fast_path_lies_below_the_layers(path):
+    parts = [m for m in imported(path) if m.startswith("dca_keras")]
+    assert all(m.startswith("dca_keras.layers._fast") for m in parts)
+
+
 def loaded_by(statement):
     code = f"import sys; {statement}; print(*sys.modules)"
     return subprocess.run(

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers, ops
 from scipy.stats import kstest
 
-from dca_keras.layers import Affine
+from dca_keras.layers import Affine, SpatialCrossAttention
 from dca_keras.losses import DiceLoss
 
 # Small widths that four spatial heads divide, and wide enough for every
@@ -150,6 +150,32 @@ def check_every_weight_learns(builder, dca, dimensions=2):
         if not values.any() and not weight.path.endswith("bias"):
             silent.append(weight.path)
     assert not silent
+
+
+def check_compiled_step(model, sides):
+    """A training step compiled by XLA, Keras's default on a GPU."""
+    model.compile("sgd", DiceLoss(), jit_compile=True)
+    x = images(sides)
+    mask = (x.mean(-1, keepdims=True) > 0.5).astype("int32")
+    start = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    assert np.isfinite(model.train_on_batch(x, mask))
+    after = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    moved = [(a != b).any() for a, b in zip(start, after, strict=True)]
+    assert all(np.isfinite(a).all() for a in after)
+    assert np.mean(moved) > 0.5
+
+
+def attend_in_blocks(model, query_block=3):
+    """Let the model's spatial attentions take their queries in blocks."""
+    found = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, SpatialCrossAttention)
+    ]
+    assert found
+    for layer in found:
+        layer.query_block = query_block
+    return model
 
 
 def check_saving(builder, dca, folder):

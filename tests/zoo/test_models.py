@@ -98,6 +98,25 @@ def test_mixed_precision(builder, dca, policy):
     check.check_mixed_precision(builder, dca, policy)
 
 
+@on_tensorflow
+def test_compiled_step_of_a_small_model():
+    model = check.small(zoo.unet, (None, None), filters=(4, 8, 8))
+    check.check_compiled_step(check.attend_in_blocks(model), (8, 16))
+
+
+# Compiling takes some twenty seconds of a core.
+@on_tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["images", "open_volumes_in_blocks"])
+def test_compiled_step(builder, way):
+    if way == "images":
+        check.check_compiled_step(check.small(builder, (16, 32)), (16, 32))
+    else:
+        model = check.small(builder, (None, None, None))
+        sides = (16, 16, 32)
+        check.check_compiled_step(check.attend_in_blocks(model), sides)
+
+
 def test_list_and_create():
     assert zoo.list_models() == list(MODELS)
     model = zoo.create_model(
