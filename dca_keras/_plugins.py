@@ -25,6 +25,11 @@ def load_plugins(names=()):
         ImportError: If a plugin needs a module that is not there.
     """
     _load_installed()
+    if isinstance(names, str):
+        raise ValueError(
+            "`plugins` must be names of modules in a list or tuple. "
+            f"Received: {names!r}"
+        )
     for name in names:
         _import(name)
 
