@@ -50,7 +50,7 @@ def find_state(run, record):
             images, or only damaged checkpoints.
     """
     if not run.path("recipe").exists():
-        return Checkpoint()
+        return Checkpoint([])
     _check_recipe(run, record["recipe"])
     if run.samples != record["samples"]:
         raise ValueError(
