@@ -124,8 +124,10 @@ def _other_table(paper, results):
     }
     paths = [path for pairs in by_variant.values() for path, _ in pairs]
     variants = [name for name, pairs in by_variant.items() if pairs]
-    groups, warnings = [], []
-    if len(paths) > 1:
+    if len(paths) == 1:
+        groups = [{"scores": first["over_cases"]["foreground"]}]
+        warnings = ["With one run they cover the choice of cases only."]
+    else:
         compared = compare(paths)
         groups, warnings = compared["groups"], compared["warnings"]
     if variants[0] != "plain":  # Differences are to plain, or left out.

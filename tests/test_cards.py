@@ -9,7 +9,7 @@ import pytest
 from dca_keras.zoo import list_models
 
 ZOO = pathlib.Path(__file__).resolve().parents[1] / "zoo"
-# The README's tables are written by a program, see test_reproduction.py.
+# The README's tables are written by a program, see test_reproduce.py.
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for name in list_models()

@@ -86,6 +86,18 @@ def test_a_cell_is_what_its_files_say(zoo):
     assert rows["DCA"][0] == "not run"
 
 
+def test_a_single_run_has_a_row(zoo, tmp_path):
+    alone = shutil.copytree(zoo, tmp_path / "zoo")
+    kept, *others = sorted((alone / "results").glob("*-plain-*"))
+    for path in [*others, *(alone / "results").glob("*-dca_control-*")]:
+        path.unlink()
+    result = json.loads(kept.read_text())
+    table = make_tables(alone).split("###")[1]
+    assert "With one run they cover" in table
+    (row,) = [x for x in table.splitlines() if x.startswith("| plain |")]
+    assert f"{result['foreground']['dice']['mean']:.4f}" in row
+
+
 def test_what_was_not_run_says_so(zoo):
     table = make_tables(zoo).split("###")[0]
     paper = json.loads((zoo / "paper.json").read_text())
