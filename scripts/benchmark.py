@@ -1,4 +1,4 @@
-"""Measures the models, best on an idle machine; results are files."""
+"""Measures the models and writes the results to files."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,8 +1,8 @@
 """Exports a run in every format: python scripts/export.py runs/NAME
 
-Each file is run in its own runtime; one line a format tells its size and the
+Each file is run in its own runtime; a line for each format has its size and the
 largest difference from the model. A format whose extra is not installed, or
-that can't hold the model, is told and left out.
+that can't hold the model, has the reason there.
 """
 
 import sys

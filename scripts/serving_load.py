@@ -1,9 +1,9 @@
-"""Load on a served model: python scripts/serving_load.py MODEL PID IMAGE...
+"""Load-tests a server: python scripts/serving_load.py MODEL PID IMAGE...
 
-MODEL is the folder that `dca-keras export` wrote and that a server on this
-machine, the process PID, serves under the folder's name. For three minutes four
-clients send the images (the first a PNG) and, in between, what no server should
-be sent. Prints as JSON what came back, and the server's memory over time.
+MODEL is the folder that `dca-keras export` wrote, served under its own name by
+the process PID on this machine. For three minutes, four clients send the images
+(the first must be a PNG) and, between them, requests that a server must refuse.
+Prints the answers by kind and the server's memory over time, as JSON.
 """
 
 import collections
@@ -25,7 +25,7 @@ SECONDS, CLIENTS = 180, 4
 
 
 def send(name, requests, number, counts, end):
-    """Sends request after request and counts the answers by kind."""
+    """Send request after request and count the answers by kind."""
     while time.monotonic() < end:
         data, expected = requests[number % len(requests)]
         number += CLIENTS + 1

@@ -22,11 +22,9 @@ def export(
             help="saved_model, onnx, openvino, litert or litert_int8."
         ),
     ] = "saved_model",
-    output: optional(
-        Path, "Folder to write to; RUN/export if not given."
-    ) = None,
+    output: optional(Path, "Folder to write to; RUN/export by default.") = None,
     dtype: optional(
-        str, "Of a SavedModel: float32, bfloat16 or float16."
+        str, "For a SavedModel: float32, bfloat16 or float16."
     ) = None,
     any_size: Annotated[
         bool,
@@ -36,9 +34,9 @@ def export(
 ):
     """Write a trained model for systems that run it without this package.
 
-    A SavedModel lies in OUTPUT/NAME/1, or under the next number, as
-    TensorFlow Serving takes it. What was written is run on test images and
-    kept only if it says what the model says.
+    A SavedModel is written to OUTPUT/NAME/1, or the next number, as
+    TensorFlow Serving expects. The export is run on test images, and kept
+    only if its probabilities are the model's.
     """
     from dca_keras.export import export_run
 

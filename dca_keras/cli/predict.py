@@ -23,44 +23,53 @@ def predict(
         typer.Argument(help="Images of any size, volumes, folders of them."),
     ],
     output: optional(
-        Path, "Folder to write to; RUN/predictions if not given."
+        Path, "Folder to write to; RUN/predictions by default."
     ) = None,
     windows: Annotated[
         bool,
         typer.Option(
             "--windows",
-            help="Keep the scale and cut images into overlapping windows, "
-            "instead of resizing them as in training.",
+            help="Keep the scale and slide a window over the image, instead of "
+            "resizing it as in training.",
         ),
     ] = False,
     overlap: optional(
-        int, "Pixels that windows overlap by; a quarter if not given."
+        int, "Overlap of windows in pixels; a quarter of the window by default."
     ) = None,
-    flips: Annotated[
+    tta: Annotated[
         bool,
-        typer.Option("--flips", help="The mean over mirror images; slower."),
+        typer.Option(
+            "--tta",
+            help="Test-time augmentation: the mean over mirror images. Takes "
+            "four times as long, eight in 3-D.",
+        ),
     ] = False,
-    batch_size: optional(int, "Windows or slices at a time.") = None,
+    batch_size: optional(
+        int, "Windows or slices that are predicted together."
+    ) = None,
     intensities: optional(
-        str, "Values of NIfTI and DICOM to read as 0 and 1: -125,275."
+        str, "Values of NIfTI and DICOM that become 0 and 1, as in -125,275."
     ) = None,
     probabilities: Annotated[
         bool,
-        typer.Option("--probabilities", help="Write them too, as float32."),
+        typer.Option(
+            "--probabilities", help="Write the probabilities too, as float32."
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do again what is there.")
+        bool,
+        typer.Option("--overwrite", help="Make existing predictions again."),
     ] = False,
     max_pixels: optional(
-        int, "Pixels a file may have; about 89 million if not given."
+        int, "Most pixels of a file; about 89 million by default."
     ) = None,
 ):
     """Write a mask and an overlay for every image file.
 
-    A mask holds class indices, in the format of its image where that can
-    keep them. What is done already is not done again, so that the same
-    command goes on after a stop. A file that can't be predicted does not stop
-    the others: it is named at the end, and the exit code is 1.
+    A mask holds class indices, in the format of its image if that can keep
+    them. Existing predictions are not made again, so that the same command
+    resumes after an interruption. A file that can't be predicted does not
+    stop the others: it is named at the end, and the exit code is 1.
     """
     from dca_keras.prediction import predict_files
 
@@ -73,7 +82,7 @@ def predict(
             output,
             window=windows or None,
             overlap=overlap,
-            flips=flips,
+            test_time_augmentation=tta,
             batch_size=batch_size,
             intensities=integers("--intensities", intensities, ","),
             probabilities=probabilities,
@@ -86,10 +95,10 @@ def predict(
     output = output or run / "predictions"
     if result.written:
         print_line(f"{len(result.written)} masks and overlays: {output}")
-    for way, count in result.ways.items():
-        print_line(f"  {count} {way}")
+    for plan, count in result.plans.items():
+        print_line(f"  {count} {plan}")
     if result.done:
-        print_line(f"{len(result.done)} were there already: {output}")
+        print_line(f"{len(result.done)} existed already: {output}")
     for message in result.broken:
         print_error(message)
     if result.broken:

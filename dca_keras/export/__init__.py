@@ -1,7 +1,7 @@
 """Trained models for systems that run them without this package.
 
-Each function writes one format, runs what it wrote on images in the format's
-own runtime, and keeps it only if it says what the model says.
+Each function writes one format, runs it on images in the format's own
+runtime, and keeps it only if its probabilities are the model's.
 """
 
 from dca_keras.export._check import Exported

@@ -1,4 +1,4 @@
-"""What a served model says of itself, in `model_card.json`."""
+"""The `model_card.json` of a served model."""
 
 import keras
 
@@ -7,19 +7,19 @@ from dca_keras.export._image_files import LARGEST_SIDE
 from dca_keras.export._signatures import LARGEST_BATCH, LARGEST_FILES
 
 CARD = "model_card.json"
-SCORES = ("split", "part", "images", "dice", "iou", "dice_pooled", "protocol")
+SCORES = ("split", "images", "dice", "iou", "dice_pooled", "protocol")
 
 
 def model_card(model, step, size, about):
-    """A model card, as a dictionary that JSON can hold.
+    """Return a model card, as a dictionary for JSON.
 
     Args:
         model: The `keras.Model` that is served.
-        step: What the images' sides are multiples of, or `None`.
+        step: The number that sides of images must be multiples of, or `None`.
         size: `(height, width)` that encoded images are segmented at, or
             `None`.
-        about: What the card says besides; `training` and `scores` are
-            "not recorded" and "not measured" if they are not in it.
+        about: Further entries. Without them, `training` is "not recorded"
+            and `scores` is "not measured".
     """
     classes = model.output_shape[-1]
     files = "not taken"
@@ -53,18 +53,18 @@ def model_card(model, step, size, about):
 
 
 def about_run(recipe, samples, scores):
-    """What a model card says of a run.
+    """Return the entries of a model card about a run.
 
     Args:
         recipe: The run's `Recipe`.
-        samples: The names of its samples, by part.
-        scores: What `evaluate_run` returned, or `None`.
+        samples: Names of the samples, by split.
+        scores: What `Run.scores` returned, or `None`.
     """
     about = {
         "training": {
             "data": recipe.data,
             "protocol": recipe.protocol,
-            "images": {part: len(names) for part, names in samples.items()},
+            "images": {split: len(names) for split, names in samples.items()},
             "command": recipe.command(),
         }
     }

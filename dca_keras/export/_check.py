@@ -8,23 +8,23 @@ import numpy as np
 
 from dca_keras.data import resize_image
 from dca_keras.data.synthetic import draw_tissue
-from dca_keras.export._folding import size_step
+from dca_keras.prediction import side_multiple
 
 LARGEST_DIFFERENCE = 1e-3
-DRAWN = 2  # images, where none are given
-LEAST_SIDE = 64  # of images drawn for a model of any size
+DRAWN = 2  # Images that are drawn if none are given.
+LEAST_SIDE = 64  # Of images drawn for a model of any size.
 
 
 class Exported(NamedTuple):
-    """What came of an export.
+    """The result of an export.
 
     Attributes:
         path: The file, or the SavedModel's folder.
-        difference: The largest between a probability that the model gives
-            and the one that the file gives, run in its own runtime.
-        images: The number of images that it was found on.
-        drawn: Whether these were drawn, for want of others.
-        size: Of what was written, in bytes.
+        difference: Largest difference between a probability of the model and
+            that of the file, run in its own runtime.
+        images: Number of images that the two were compared on.
+        drawn: Whether these images were drawn because there were no others.
+        size: Bytes written.
     """
 
     path: Path
@@ -45,17 +45,17 @@ def check_backend():
 
 
 def check_images(model, images=None, size=None):
-    """Images to check an export with.
+    """Return images to check an export with.
 
     Args:
         model: A `keras.Model`.
-        images: `(height, width, channels)` each, floats in [0, 1], in a list
-            or an array; they are resized to what the model takes. `None`
-            draws some.
-        size: Sides to resize to; `None` is the model's own.
+        images: A list or array of images, `(height, width, channels)` each,
+            floats in [0, 1]; they are resized for the model. `None` draws
+            some.
+        size: Sides to resize to; `None` for the model's own.
 
     Returns:
-        `(batch, *sides, channels)`, float32.
+        An array, `(batch, *sides, channels)`, float32.
 
     Raises:
         ValueError: If `images` are not such images.
@@ -64,7 +64,7 @@ def check_images(model, images=None, size=None):
     if size is not None:
         sides = list(size)
     elif None in sides:
-        step = size_step(model)
+        step = side_multiple(model)
         sides = [-(-LEAST_SIDE // step) * step] * len(sides)
     if images is None:
         return _draw(sides, channels)
@@ -88,11 +88,11 @@ def check_images(model, images=None, size=None):
 
 
 def largest_difference(model, run, images):
-    """The largest difference between two models' probabilities.
+    """Return the largest difference between two models' probabilities.
 
     Args:
         model: A `keras.Model`.
-        run: A function from images to probabilities.
+        run: Function from images to probabilities.
         images: `(batch, *sides, channels)`, float32.
     """
     expected = model.predict_on_batch(images)
@@ -100,11 +100,11 @@ def largest_difference(model, run, images):
 
 
 def check_difference(difference, name):
-    """Raises `ValueError` for a difference of more than 1e-3, or NaN."""
+    """Raise `ValueError` for a difference of more than 1e-3, or NaN."""
     if not difference <= LARGEST_DIFFERENCE:
         raise ValueError(
             f"The {name} written differs from the model by {difference:.2g}, "
-            f"more than {LARGEST_DIFFERENCE:g}, so it was not kept. Keep to "
+            f"more than {LARGEST_DIFFERENCE:g}, so it was not kept. Choose "
             "another format for this model."
         )
 

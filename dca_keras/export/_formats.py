@@ -17,42 +17,26 @@ from dca_keras.export._check import (
 from dca_keras.export._folding import inference_model
 from dca_keras.export._runtimes import load_litert, load_onnx, load_openvino
 
-# Indented as it will stand in the functions' docstrings.
-_COMMON = """\
-Args:
+
+def onnx(model, path, *, any_size=False, images=None):
+    """Write an ONNX file and run it in ONNX Runtime.
+
+    Args:
         model: A functional `keras.Model` that returns probabilities.
-        path: The file to write; {suffix} is added where it lacks it.
-        any_size: Whether it takes images of every size that the architecture
-            allows, though the model was built for one.
-        images: `(height, width, channels)` each, floats in [0, 1], to check
-            the file with, resized to the model's size; `None` draws some.
+        path: The file to write; `.onnx` is added if it is missing.
+        any_size: Whether the file takes images of every size that the
+            architecture allows, even if the model was built for one.
+        images: Images to check the file with, `(height, width, channels)`
+            each, floats in [0, 1]; they are resized for the model. `None`
+            draws some.
 
     Returns:
         An `Exported`.
 
     Raises:
-        ValueError: If the model can't be written so, or the file differs
-            from it by more than 1e-3{int8}. No file is left then.
-        ImportError: If the extra `{extra}` is not installed."""
-
-
-def _documented(suffix, extra, int8=""):
-    """Writes what the functions share into the docstring."""
-
-    def document(function):
-        if function.__doc__:  # none under python -OO
-            common = _COMMON.format(suffix=suffix, extra=extra, int8=int8)
-            function.__doc__ = function.__doc__.replace("{common}", common)
-        return function
-
-    return document
-
-
-@_documented("`.onnx`", "onnx")
-def onnx(model, path, *, any_size=False, images=None):
-    """Writes an ONNX file and runs it in ONNX Runtime.
-
-    {common}
+        ValueError: If the model can't be written in this format, or the file
+            differs from it by more than 1e-3. Then no file is left.
+        ImportError: If the extra `onnx` is not installed.
     """
     for module in ("onnx", "tf2onnx", "onnxruntime"):
         import_extra(module, extra="onnx", purpose="Exporting to ONNX")
@@ -61,26 +45,58 @@ def onnx(model, path, *, any_size=False, images=None):
     )
 
 
-@_documented("`.xml`", "openvino")
 def openvino(model, path, *, any_size=False, images=None):
-    """Writes an OpenVINO file, with its weights beside it, and runs it.
+    """Write an OpenVINO file, with its weights beside it, and run it.
 
-    {common}
+    Args:
+        model: A functional `keras.Model` that returns probabilities.
+        path: The file to write; `.xml` is added if it is missing.
+        any_size: Whether the file takes images of every size that the
+            architecture allows, even if the model was built for one.
+        images: Images to check the file with, `(height, width, channels)`
+            each, floats in [0, 1]; they are resized for the model. `None`
+            draws some.
+
+    Returns:
+        An `Exported`.
+
+    Raises:
+        ValueError: If the model can't be written in this format, or the file
+            differs from it by more than 1e-3. Then no file is left.
+        ImportError: If the extra `openvino` is not installed,
+            or Keras is older than 3.11.
     """
+    _check_keras("3.11", "openvino")
     import_extra("openvino", extra="openvino", purpose="Exporting to OpenVINO")
     options = {"format": "openvino"}
     return _write(model, path, ".xml", load_openvino, any_size, images, options)
 
 
-@_documented("`.tflite`", "litert", " (with `int8` it is only told)")
 def litert(model, path, *, int8=False, any_size=False, images=None):
-    """Writes a LiteRT file and runs it.
+    """Write a LiteRT file and run it.
 
-    With `int8` the weights have 8 bits and what flows between layers is
-    quantised on the way ("dynamic range").
+    Args:
+        model: A functional `keras.Model` that returns probabilities.
+        path: The file to write; `.tflite` is added if it is missing.
+        int8: Whether weights have 8 bits and activations are quantized at
+            inference ("dynamic range").
+        any_size: Whether the file takes images of every size that the
+            architecture allows, even if the model was built for one.
+        images: Images to check the file with, `(height, width, channels)`
+            each, floats in [0, 1]; they are resized for the model. `None`
+            draws some.
 
-    {common}
+    Returns:
+        An `Exported`.
+
+    Raises:
+        ValueError: If the model can't be written in this format, or the file
+            differs from it by more than 1e-3 without `int8`. Then no file is
+            left.
+        ImportError: If the extra `litert` is not installed,
+            or Keras is older than 3.13.
     """
+    _check_keras("3.13", "litert")
     import_extra(
         "ai_edge_litert.interpreter",
         extra="litert",
@@ -124,12 +140,25 @@ def _write(model, path, suffix, load, any_size, images, options, bounded=True):
             ) from error
         if bounded:
             check_difference(difference, f"{suffix} file")
-        # What the file refers to (OpenVINO's .bin) first, itself last.
+        # Files that it refers to (OpenVINO's .bin) come first.
         files = sorted(Path(folder).iterdir(), key=lambda f: f == temporary)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             os.replace(file, path.parent / file.name)
     return Exported(path, difference, len(checked), images is None, size)
+
+
+def _check_keras(version, extra):
+    """Raise `ImportError` if Keras can't write the format of an extra yet."""
+    least, found = (
+        tuple(map(int, text.split(".")[:2]))
+        for text in (version, keras.__version__)
+    )
+    if found < least:
+        raise ImportError(
+            f"Exporting to {extra} needs Keras {version} or later: pip install "
+            f'"dca-keras[{extra}]". Received: {keras.__version__}'
+        )
 
 
 def _export(model, path, options):

@@ -1,22 +1,22 @@
-"""Encoded images to pixels and sizes to sizes, as TensorFlow operations.
+"""Decoding and resizing of images, as TensorFlow operations.
 
-What `dca_keras.data` does with Pillow, for a graph that is served without
-Python: the same pixels, and the same bilinear weights.
+`dca_keras.data` uses Pillow; a graph that is served without Python can't. The
+pixels and the bilinear weights are the same.
 """
 
 import tensorflow as tf
 
 LARGEST_SIDE = 2**14
-_SHORTEST_HEADER = 54  # of the three formats; it holds all that is read here
+_SHORTEST_HEADER = 54  # Of the three formats, with all that is read here.
 
 
 def require(condition, message, *values):
-    """Ends the request with `message` unless `condition` holds."""
+    """End the request with `message` unless `condition` holds."""
     return tf.debugging.Assert(condition, [message, *values], name="require")
 
 
 def image_size(data):
-    """What the header of an encoded image says, before anything is decoded.
+    """Return the size of an encoded image, from its header alone.
 
     Args:
         data: A scalar string: a PNG, JPEG or BMP file.
@@ -31,7 +31,7 @@ def image_size(data):
                 (starts["png"], lambda: _integers(data, 16, "big")[::-1]),
                 (starts["jpeg"], lambda: tf.io.extract_jpeg_shape(data)[:2]),
             ],
-            # A negative height says that the rows run downwards.
+            # A negative height means that rows run downwards.
             default=lambda: tf.abs(_integers(data, 18, "little")[::-1]),
         )
     message = (
@@ -44,15 +44,15 @@ def image_size(data):
 
 
 def decode_image(data, channels):
-    """Decodes an image; check its `image_size` first.
+    """Decode an image; check its `image_size` first.
 
     Args:
         data: A scalar string: a PNG, JPEG or BMP file.
-        channels: 3 repeats grey images; 1 takes the luma of coloured ones.
+        channels: 3 repeats grey images; 1 takes the luma of coloured images.
 
     Returns:
-        `(height, width, channels)`, float32 in [0, 1]. Alpha is dropped, a
-        PNG's palette looked up.
+        `(height, width, channels)`, float32 in [0, 1], without alpha, and
+        with the colours of a PNG's palette.
     """
     starts = _starts(data)
     image = tf.case(
@@ -69,10 +69,10 @@ def decode_image(data, channels):
 
 
 def resize(image, size):
-    """Resizes (height, width, channels) to `size`, a (height, width).
+    """Resize `(height, width, channels)` to `size`, `(height, width)`.
 
-    Bilinear; antialiased where it shrinks. `tf.image.resize` differs from
-    Pillow by 1e-5, these weights by the last bit.
+    Bilinear, and antialiased if it shrinks. `tf.image.resize` differs from
+    Pillow by 1e-5, these weights only in the last bit.
     """
     shape = tf.shape(image)
     down, across = (_weights(shape[axis], size[axis]) for axis in (0, 1))
@@ -81,7 +81,7 @@ def resize(image, size):
 
 
 def _weights(before, after):
-    """Bilinear weights, `(after, before)`, rows sum to one."""
+    """Return bilinear weights, `(after, before)`; rows sum to 1."""
     scale = tf.cast(before, tf.float64) / tf.cast(after, tf.float64)
     centres = (tf.cast(tf.range(after), tf.float64) + 0.5) * scale
     pixels = tf.cast(tf.range(before), tf.float64) + 0.5
@@ -125,7 +125,10 @@ def _decode_jpeg(data):
 
 
 def _decode_bmp(data):
-    """TensorFlow takes a BMP's palette for shades, compression for pixels."""
+    """Decode a BMP of a kind that TensorFlow decodes correctly.
+
+    It takes a palette for shades and compressed data for pixels.
+    """
     header = _integers(data, 14, "little")[0]
     bits = _integers(data, 28, "little", tf.uint16)[0]
     compression = _integers(data, 30, "little")[0]
@@ -155,13 +158,13 @@ def _decode_bmp(data):
 
 
 def _integers(data, start, order, dtype=tf.int32):
-    """Two (four, if they are shorter) integers of a header."""
+    """Return two integers of a header, or four of 16 bits."""
     return tf.io.decode_raw(
         _cut(data, start, 8), dtype, little_endian=order == "little"
     )
 
 
 def _cut(data, start, length):
-    """A part of a string; shorter where the string ends."""
+    """Return a part of a string, shorter if the string ends before it."""
     start = tf.minimum(start, tf.strings.length(data))
     return tf.strings.substr(data, start, length)

@@ -1,4 +1,4 @@
-"""SavedModels loaded back, to predict with and to compare."""
+"""SavedModels, loaded for prediction and comparison."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,17 @@ from dca_keras.export._versions import versions
 
 
 def load_saved_model(path):
-    """Loads what `saved_model` wrote, without our code.
+    """Load a SavedModel that `saved_model` wrote.
 
     Args:
-        path: The model's folder, for its newest version, or a version's.
+        path: The model's folder, for its newest version, or the folder of a
+            version.
 
     Returns:
         A `ServedModel`.
 
     Raises:
-        ValueError: If there is no such SavedModel.
+        ValueError: If there is no such SavedModel in `path`.
     """
     path = Path(path)
     if numbers := versions(path):
@@ -37,17 +38,17 @@ def load_saved_model(path):
 
 
 class ServedModel:
-    """A SavedModel that predicts as the model did that it was written from.
+    """A SavedModel with the methods of a Keras model that prediction needs.
 
     Attributes:
-        card: Its `model_card.json`, as a dictionary.
-        signatures: Its signatures by name, functions of tensors.
+        card: The model's `model_card.json`, as a dictionary.
+        signatures: The signatures by name, functions of tensors.
         input_shape: `(None, *sides, channels)`; open sides are `None`.
         output_shape: `(None, *sides, classes)`.
     """
 
     def __init__(self, loaded, card):
-        self._loaded = loaded  # Its variables go when it goes.
+        self._loaded = loaded  # It owns the variables.
         self.card = card
         self.signatures = dict(loaded.signatures)
         default = self.signatures["serving_default"]
@@ -57,7 +58,7 @@ class ServedModel:
         self.output_shape = tuple(outputs.shape)
 
     def predict_on_batch(self, images):
-        """Probabilities, float32 (batch, *sides, classes).
+        """Return probabilities, `(batch, *sides, classes)`, float32.
 
         Args:
             images: `(batch, *sides, channels)`, floats in [0, 1].

@@ -4,15 +4,15 @@ from dca_keras._extras import import_extra
 
 
 def load_onnx(path, threads=None):
-    """Loads an ONNX file into ONNX Runtime.
+    """Load an ONNX file into ONNX Runtime.
 
     Args:
         path: The file.
-        threads: How many threads to run on; `None` leaves it to the runtime.
+        threads: Number of threads; `None` leaves it to the runtime.
 
     Returns:
-        A function from images, float32 (batch, *sides, channels) in [0, 1],
-        to probabilities.
+        A function from images, `(batch, *sides, channels)`, float32 in
+        [0, 1], to probabilities.
 
     Raises:
         ImportError: If the extra `onnx` is not installed.
@@ -28,15 +28,15 @@ def load_onnx(path, threads=None):
 
 
 def load_openvino(path, threads=None):
-    """Loads an OpenVINO file, `.xml` with its `.bin`, computing in float32.
+    """Load an OpenVINO file, `.xml` with its `.bin`, computing in float32.
 
     Args:
         path: The `.xml` file.
-        threads: How many threads to run on; `None` leaves it to the runtime.
+        threads: Number of threads; `None` leaves it to the runtime.
 
     Returns:
-        A function from images, float32 (batch, *sides, channels) in [0, 1],
-        to probabilities.
+        A function from images, `(batch, *sides, channels)`, float32 in
+        [0, 1], to probabilities.
 
     Raises:
         ImportError: If the extra `openvino` is not installed.
@@ -44,7 +44,7 @@ def load_openvino(path, threads=None):
     runtime = import_extra(
         "openvino", extra="openvino", purpose="Running OpenVINO"
     )
-    # Without it, processors that can compute in bfloat16.
+    # Otherwise, processors that can compute in bfloat16.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
@@ -53,15 +53,15 @@ def load_openvino(path, threads=None):
 
 
 def load_litert(path, threads=None):
-    """Loads a LiteRT file.
+    """Load a LiteRT file.
 
     Args:
         path: The `.tflite` file.
-        threads: How many threads to run on; `None` leaves it to the runtime.
+        threads: Number of threads; `None` leaves it to the runtime.
 
     Returns:
-        A function from images, float32 (batch, *sides, channels) in [0, 1],
-        to probabilities.
+        A function from images, `(batch, *sides, channels)`, float32 in
+        [0, 1], to probabilities.
 
     Raises:
         ImportError: If the extra `litert` is not installed.

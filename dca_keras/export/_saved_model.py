@@ -1,4 +1,4 @@
-"""SavedModels as TensorFlow Serving takes them, written."""
+"""SavedModels for TensorFlow Serving."""
 
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from dca_keras.export._check import (
     check_images,
     largest_difference,
 )
-from dca_keras.export._folding import inference_model, size_step
+from dca_keras.export._folding import inference_model
 from dca_keras.export._loading import load_saved_model
 from dca_keras.export._signatures import Endpoints
 from dca_keras.export._versions import next_version, whole_folder
 from dca_keras.export._warm_up import write_warm_up
+from dca_keras.prediction import side_multiple
 
 
 def saved_model(
@@ -31,47 +32,47 @@ def saved_model(
     images=None,
     about=None,
 ):
-    """Writes a SavedModel for TensorFlow Serving.
+    """Write a SavedModel for TensorFlow Serving.
 
-    It lies in `path/1`, or under the next number where versions exist, and
-    appears there whole or not at all: a server may watch `path`. Its
-    signatures need none of our code:
+    It is written to `path/1`, or to the next number if there are versions,
+    and appears there complete or not at all: a server may watch `path`. Its
+    signatures don't need this package:
 
-    - `serving_default`: `images`, float32 (batch, *sides, channels) in
+    - `serving_default`: from `images` (batch, *sides, channels), float32 in
       [0, 1], to `probabilities` (batch, *sides, classes).
-    - `image_bytes`: PNG, JPEG or BMP files of any sizes, to `classes`
+    - `image_bytes`: from PNG, JPEG or BMP files of any sizes to `classes`
       (batch, height, width) and `probabilities` (batch, height, width,
-      classes) at the images' own sizes. In a batch of several sizes each is
-      padded with zeros to the largest, and `sizes` (batch, 2) has everyone's
-      height and width.
-    - `mask_png`: such files, to `mask_bytes`, a PNG for each: 0 and 255 for
-      one class, class indices for several.
+      classes) at the images' own sizes. If the sizes in a batch differ, the
+      arrays are padded with zeros to the largest, and `sizes` (batch, 2) has
+      the height and width of each.
+    - `mask_png`: from such files to `mask_bytes`, a PNG for each: 0 and 255
+      for one class, class indices for several.
 
-    The last two resize bilinearly, as training does; models of other images
-    than with one or three channels lack them. Beside the model lie a warm-up
-    request for each signature and `model_card.json`.
+    The last two resize bilinearly, as in training; models for images with
+    other than one or three channels don't have them. The folder also has a
+    warm-up request for each signature, and `model_card.json`.
 
     Args:
         model: A functional `keras.Model` that returns probabilities.
-        path: The model's folder, named as it is to be served.
+        path: The model's folder; its name is the name to serve it by.
         image_size: `(height, width)` that image files are segmented at;
-            `None` is the size the model was built for.
+            `None` for the size the model was built for.
         any_size: Whether `serving_default` takes every size that the
-            architecture allows, though the model was built for one.
-        dtype: "float32", "bfloat16" or "float16", for weights and
-            computation; `None` is the model's own.
-        images: Images to check what was written with, see `check_images`;
-            `None` draws some.
-        about: What the model card says besides, for instance `training` and
-            `scores`; a dictionary that JSON can hold.
+            architecture allows, even if the model was built for one.
+        dtype: Dtype of weights and computation, "float32", "bfloat16" or
+            "float16"; `None` for the model's own.
+        images: Images to check the SavedModel with, `(height, width,
+            channels)` each, floats in [0, 1]; `None` draws some.
+        about: Further entries of the model card, such as `training` and
+            `scores`; a dictionary for JSON.
 
     Returns:
         An `Exported`.
 
     Raises:
-        ValueError: If the model can't be exported so, or what was written
-            differs from it by more than 1e-3; with "bfloat16" and "float16"
-            the difference is only told. Nothing is left then.
+        ValueError: If the model can't be exported, or the SavedModel differs
+            from it by more than 1e-3; with "bfloat16" and "float16", the
+            difference is only reported. Then nothing is left.
         ImportError: If the extra `serving` is not installed.
     """
     import_extra(
@@ -81,7 +82,7 @@ def saved_model(
     )
     check_backend()
     served = inference_model(model, any_size=any_size, dtype=dtype)
-    step = size_step(served) if None in served.input_shape[1:-1] else None
+    step = side_multiple(model) if None in served.input_shape[1:-1] else None
     size = _size_of_files(model, step, image_size)
     fixed = None not in model.input_shape[1:-1]
     checked = check_images(model, images, None if fixed else size)
@@ -99,7 +100,7 @@ def saved_model(
 
 
 def _size_of_files(model, step, image_size):
-    """Where encoded images are segmented; None for models of other images."""
+    """Return the size to segment files at; None if there are no such files."""
     *sides, channels = model.input_shape[1:]
     if len(sides) != 2 or channels not in (1, 3):
         return None

@@ -1,7 +1,7 @@
-"""What a served model answers to, as TensorFlow functions.
+"""The signatures of a served model, as TensorFlow functions.
 
-What a client may get wrong is checked inside, so that a server without our
-code says what was wrong and answers the next request.
+They check requests themselves, so that a server without this package reports
+what is wrong with one and answers the next.
 """
 
 import math
@@ -15,9 +15,9 @@ from dca_keras.export._image_files import (
     resize,
 )
 
-LARGEST_BATCH = 2**21  # pixels or voxels that the network sees in a request
-LARGEST_FILES = 2**24  # pixels of a request's encoded images
-SLACK = 1e-6  # what rounding may add to 1 and take from 0
+LARGEST_BATCH = 2**21  # Pixels or voxels of a request, as the model sees it.
+LARGEST_FILES = 2**24  # Pixels of a request's encoded images.
+SLACK = 1e-6  # How far rounding may take a value above 1 or below 0.
 
 
 class Endpoints:
@@ -25,10 +25,10 @@ class Endpoints:
 
     Args:
         model: A `keras.Model` that returns probabilities.
-        step: What the sides of its images are multiples of, where the model
-            leaves them open.
-        size: `(height, width)` that encoded images are resized to; `None` for a
-            model that takes none.
+        step: Number that open sides of images must be multiples of; `None` if
+            no side is open.
+        size: `(height, width)` that encoded images are resized to; `None` for
+            no signatures of encoded images.
     """
 
     def __init__(self, model, step, size):
@@ -43,7 +43,7 @@ class Endpoints:
         )
 
     def specs(self):
-        """The argument of each signature, a `tf.TensorSpec` by name."""
+        """Return the argument of each signature, a `tf.TensorSpec` by name."""
         specs = {"serving_default": tf.TensorSpec(self.shape, name="images")}
         if self.size is not None:
             files = tf.TensorSpec((None,), tf.string, "image_bytes")
@@ -53,10 +53,10 @@ class Endpoints:
         return specs
 
     def serving_default(self, images):
-        """Floats in [0, 1] to probabilities."""
-        # A server hands tensors over without looking at the signature.
+        """Return the probabilities of images, floats in [0, 1]."""
+        # A server doesn't compare tensors with the signature.
         images = tf.ensure_shape(images, self.shape)
-        inside = (images >= -SLACK) & (images <= 1 + SLACK)  # NaN is neither
+        inside = (images >= -SLACK) & (images <= 1 + SLACK)  # NaN is neither.
         with tf.control_dependencies(
             [
                 require(
@@ -71,10 +71,10 @@ class Endpoints:
             return {"probabilities": self._run(tf.identity(images))}
 
     def image_bytes(self, image_bytes):
-        """Encoded images to classes and probabilities at their own sizes.
+        """Return classes and probabilities of files, at the images' sizes.
 
-        Images that are smaller than the largest of the request are padded
-        with zeros, on the right and at the bottom; `sizes` tells where.
+        The arrays of smaller images are padded with zeros, on the right and
+        at the bottom; `sizes` has the height and width of each.
         """
         sizes, probabilities = self._segment(image_bytes)
         largest = tf.reduce_max(sizes, axis=0)
@@ -97,7 +97,7 @@ class Endpoints:
         }
 
     def mask_png(self, image_bytes):
-        """Encoded images to masks of their own sizes, as PNG files."""
+        """Return masks of files, as PNG files of the images' sizes."""
         factor = 255 if self.model.output_shape[-1] == 1 else 1
 
         def encode(one):
@@ -138,7 +138,7 @@ class Endpoints:
             return self._predict(tf.identity(images))
 
     def _segment(self, files):
-        """The images' sizes, and probabilities at the model's."""
+        """Return the images' sizes, and probabilities at the model's size."""
         files = tf.ensure_shape(files, (None,))
         sizes = tf.map_fn(
             image_size, files, fn_output_signature=tf.TensorSpec(2, tf.int32)

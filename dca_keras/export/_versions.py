@@ -1,4 +1,4 @@
-"""Numbered versions of a model in one folder, which a server may watch."""
+"""Numbered versions of a model in a folder that a server may watch."""
 
 import contextlib
 import os
@@ -9,23 +9,23 @@ from dca_keras._files import make_parents
 
 
 def versions(path):
-    """The numbers of the versions in a model's folder, in no order."""
+    """Return the numbers of the versions in a model's folder, in any order."""
     folders = Path(path).iterdir() if Path(path).is_dir() else ()
     return [int(folder.name) for folder in folders if folder.name.isdecimal()]
 
 
 def next_version(path):
-    """Where a model's next version belongs: `path/1` if there is none."""
+    """Return the folder of a model's next version, `path/1` for the first."""
     return Path(path) / str(max(versions(path), default=0) + 1)
 
 
 @contextlib.contextmanager
 def whole_folder(path):
-    """Write a folder under a temporary name and put it in place when whole.
+    """Write a folder under a temporary name, and rename it when complete.
 
-    Yields the folder to write to. It lies beside `path`, under a hidden name
-    that is no number, so that a server passes it by. When the block raises,
-    it is removed, and with it every parent that had to be made.
+    Yields the folder to write to. It is beside `path`, under a hidden name
+    that is not a number, so that a server ignores it. If the block raises,
+    the folder is removed, and so are all parents that were made for it.
 
     Args:
         path: The folder to make.
@@ -40,7 +40,7 @@ def whole_folder(path):
         with tempfile.TemporaryDirectory(
             dir=path.parent, prefix=".", ignore_cleanup_errors=True
         ) as temporary:
-            # Made anew inside, as only the owner may read the temporary one.
+            # A folder inside, as only the owner may read the temporary one.
             folder = Path(temporary, "folder")
             folder.mkdir()
             yield folder

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving makes itself before it answers others."""
+"""Warm-up requests, which TensorFlow Serving runs when it loads a model."""
 
 import io
 
@@ -6,18 +6,19 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-# Where TensorFlow Serving looks for them in a SavedModel.
+# Where TensorFlow Serving reads them in a SavedModel.
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
 def write_warm_up(folder, name, signatures, image):
-    """Writes one request for each signature.
+    """Write one request for each signature.
 
     Args:
-        folder: The SavedModel's.
-        name: The name that the model is served by.
-        signatures: The signatures' names, each to its `tf.TensorSpec`.
-        image: `(*sides, channels)`, floats in [0, 1].
+        folder: The SavedModel's folder.
+        name: Name that the model is served by.
+        signatures: A dictionary from the signatures' names to their arguments,
+            a `tf.TensorSpec` each.
+        image: An image, `(*sides, channels)`, floats in [0, 1].
     """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 

@@ -1,16 +1,24 @@
-"""Trained models on images of any size, and on files of them."""
+"""Predictions of trained models for images of any size, and for files."""
 
 from dca_keras.prediction._files import Predictions, predict_files
 from dca_keras.prediction._model import predict, to_mask
+from dca_keras.prediction._plan import PredictionPlan, plan_prediction
 from dca_keras.prediction._runs import load_run
-from dca_keras.prediction._ways import Way, choose_way
+from dca_keras.prediction._sides import side_multiple
+
+# Names of earlier versions.
+Way = PredictionPlan
+choose_way = plan_prediction
 
 __all__ = [
+    "PredictionPlan",
     "Predictions",
     "Way",
     "choose_way",
     "load_run",
+    "plan_prediction",
     "predict",
     "predict_files",
+    "side_multiple",
     "to_mask",
 ]

@@ -1,4 +1,4 @@
-"""A model on an image of any size."""
+"""Predictions for images of any size."""
 
 import itertools
 import math
@@ -6,63 +6,73 @@ import math
 import numpy as np
 
 from dca_keras.data import resize_image
-from dca_keras.prediction._ways import PIXELS, choose_way
+from dca_keras.prediction._plan import PIXELS, plan_prediction
 from dca_keras.prediction._windows import blend_windows
 
-# Above 1 and below 0, what rounding may leave of a value within.
+# How far rounding may take a value above 1 or below 0.
 ROUNDING = 1e-4
 
 
 def predict(
-    model, image, *, window=None, overlap=None, flips=False, batch_size=None
+    model,
+    image,
+    *,
+    window=None,
+    overlap=None,
+    test_time_augmentation=False,
+    batch_size=None,
 ):
-    """Probabilities of every pixel of an image, or of a stack of them.
+    """Return the probabilities of every pixel of an image or a stack.
 
-    `choose_way` says how the image gets through the model. In memory are the
-    image, the probabilities and one batch; where the image is padded or
-    resized, that as well.
+    `plan_prediction` decides how the model sees the image. Memory holds the
+    image, the probabilities and one batch; and, if the image is padded or
+    resized, a copy of it.
 
     Args:
         model: A model that returns probabilities.
         image: `(height, width, channels)`, numbers in [0, 1]; or `(depth,
             height, width, channels)`, for a 3-D model a volume and for a 2-D
             one a stack of slices.
-        window, overlap: As in `choose_way`.
-        flips: Whether to take the mean over the image and its mirror images,
-            4 in 2-D and 8 in 3-D. Not for classes that only differ by side,
-            such as the left and the right kidney.
-        batch_size: Windows or slices that are predicted together; `None` for
-            as many as have 2^18 pixels.
+        window, overlap: As in `plan_prediction`.
+        test_time_augmentation: Whether to return the mean over the image and
+            its mirror images, 4 in 2-D and 8 in 3-D. Not for classes that
+            only differ by side, such as the left and the right kidney.
+        batch_size: Number of windows or slices that are predicted together;
+            `None` for as many as have 2^18 pixels.
 
     Returns:
-        `image.shape` with classes for channels, float32.
+        An array of the image's shape with classes for channels, float32.
 
     Raises:
-        ValueError: If `image` is not what its line above says or lacks the
-            model's channels, or an option does not fit.
+        ValueError: If `image` is not as described above or has other channels
+            than the model's, or an option does not fit.
     """
     check_batch_size(batch_size)
     image = _check_image(model, image)
-    way = choose_way(model, image.shape[:-1], window=window, overlap=overlap)
-    flat = len(way.window) == 2  # Then a volume is so many slices.
+    plan = plan_prediction(
+        model, image.shape[:-1], window=window, overlap=overlap
+    )
+    flat = len(plan.window) == 2  # Then a volume is so many slices.
     stack = image if image.ndim == 4 else image[None]
-    if way.size is not None:
-        stack = np.stack([resize_image(part, way.size) for part in stack])
-    elif way.padded:
+    if plan.size is not None:
+        stack = np.stack([resize_image(part, plan.size) for part in stack])
+    elif plan.padded:
         inner = stack.shape[1:3] if flat else stack.shape[:3]
-        ends = [(0, a - b) for a, b in zip(way.sides, inner, strict=True)]
+        ends = [(0, a - b) for a, b in zip(plan.sides, inner, strict=True)]
         ends = [(0, 0)] * flat + ends + [(0, 0)]
         stack = np.pad(stack, ends, mode="reflect")
     found = blend_windows(
-        lambda windows: _predict_batch(model, windows, flat, flips),
+        lambda windows: _predict_batch(
+            model, windows, flat, test_time_augmentation
+        ),
         stack,
-        (1,) * flat + way.window,
-        (0,) * flat + way.overlap,
-        (1,) * flat + way.multiple,
-        batch_size or max(1, PIXELS // math.prod(way.window)),
+        (1,) * flat + plan.window,
+        (0,) * flat + plan.overlap,
+        (1,) * flat + plan.multiple,
+        batch_size or max(1, PIXELS // math.prod(plan.window)),
     )
     height, width = image.shape[-3:-1]
-    if way.size is not None:
+    if plan.size is not None:
         found = np.stack(
             [resize_image(part, (height, width)) for part in found]
         )
@@ -71,14 +81,14 @@ def predict(
 
 
 def to_mask(probabilities):
-    """Decides on a class for every pixel.
+    """Return the class of every pixel.
 
     Args:
-        probabilities: `(..., classes)`. One class is there where its
-            probability is above 0.5; of several the likeliest wins.
+        probabilities: `(..., classes)`. A single class is present where its
+            probability is above 0.5; of several, the likeliest wins.
 
     Returns:
-        `(...)`, int32: {0, 1} for one class, else class indices.
+        `(...)`, int32: {0, 1} for one class, class indices for several.
     """
     if probabilities.shape[-1] == 1:
         return (probabilities[..., 0] > 0.5).astype("int32")
@@ -86,7 +96,7 @@ def to_mask(probabilities):
 
 
 def check_batch_size(batch_size):
-    """Raises `ValueError` unless it is a positive integer or `None`."""
+    """Raise `ValueError` unless it is a positive integer or `None`."""
     if batch_size is not None and not (
         isinstance(batch_size, int | np.integer) and batch_size >= 1
     ):
@@ -108,7 +118,7 @@ def _check_image(model, image):
         )
     if 0 in image.shape:
         raise ValueError(
-            f"`image` must have a pixel at least. Received: {image.shape}"
+            f"`image` must have at least one pixel. Received: {image.shape}"
         )
     if image.dtype.kind not in "buif":
         raise ValueError(f"`image` must hold numbers. Received: {image.dtype}")
@@ -123,12 +133,12 @@ def _check_image(model, image):
     return image.astype("float32", copy=False)
 
 
-def _predict_batch(model, windows, flat, flips):
+def _predict_batch(model, windows, flat, test_time_augmentation):
     windows = windows[:, 0] if flat else windows
     axes = range(1, windows.ndim - 1)
     mirrors = [
         mirror
-        for count in range(len(axes) + 1 if flips else 1)
+        for count in range(len(axes) + 1 if test_time_augmentation else 1)
         for mirror in itertools.combinations(axes, count)
     ]
     found = 0
@@ -139,7 +149,7 @@ def _predict_batch(model, windows, flat, flips):
         found = found + np.flip(answer, mirror) / len(mirrors)
     if not np.isfinite(found).all():
         raise ValueError(
-            f"{model.name} gives NaN or infinity. Its weights are broken, or "
+            f"{model.name} returns NaN or infinity. Its weights are broken, or "
             "its dtype is too narrow."
         )
     return found[:, None] if flat else found

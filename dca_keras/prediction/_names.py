@@ -1,4 +1,4 @@
-"""Which files are predicted, and what their predictions are called."""
+"""The files to predict, and the names of their predictions."""
 
 import collections
 from pathlib import Path
@@ -7,25 +7,26 @@ from dca_keras.data.formats import EXTENSIONS, split_name
 
 
 def name_outputs(paths, output):
-    """Finds images, and what the names of their predictions begin with.
+    """Find images, and the paths that their predictions begin with.
 
-    A file below a folder keeps its place below `output`. Where two images
-    differ only in their extension, that is kept as well.
+    A file below a folder keeps its place below `output`. If two images differ
+    only in their extension, the extension is kept as well.
 
     Args:
-        paths: Files, which are taken as they are, and folders, which are
-            searched for names that can be read; hidden ones are left out, and
-            `output` where it lies within.
+        paths: Files, all of which are taken, and folders, which are searched
+            for files with a known extension; hidden files are left out, and
+            so is `output` if it lies in such a folder.
         output: The folder of the predictions.
 
     Returns:
-        A dictionary: a path without an end for each image's path.
+        A dictionary from each image's path to its predictions' path, without
+        an ending.
 
     Raises:
         ValueError: If a folder holds no image, two images would share a name,
             or one lies where predictions would be written.
     """
-    places = {}  # by resolved path: what is named twice is taken once
+    places = {}  # by resolved path: a file named twice is taken once
     for path in map(Path, paths):
         found = _search(path, output) if path.is_dir() else [path]
         root = path if path.is_dir() else path.parent
@@ -74,6 +75,7 @@ def _check_names(files, names, output):
     for name in names:
         if image := folders.get(name.parent.resolve()):
             raise ValueError(
-                "`output` must not be the folder of an image, lest a file "
-                f"there be overwritten. Received: {output}, with {image.name}"
+                "`output` must not be the folder of an image, as a file "
+                f"there could be overwritten. Received: {output}, with "
+                f"{image.name}"
             )

@@ -1,4 +1,4 @@
-"""What was predicted into files that lie as the input does."""
+"""Predictions as files with the format and geometry of their images."""
 
 import numpy as np
 import tifffile
@@ -12,12 +12,12 @@ from dca_keras.data.formats import split_name
 from dca_keras.data.volumes import write_nifti
 from dca_keras.plotting import draw_overlay
 
-CLASSES = 256  # A byte a pixel, in every format.
-ROWS = 1024  # That are drawn at a time, however large the image.
+CLASSES = 256  # A mask has a byte a pixel, in every format.
+ROWS = 1024  # Rows of an overlay that are drawn at a time.
 
 
 def ends(source):
-    """What the names of mask, probabilities and overlay of a file end in."""
+    """Return what the names of mask, probabilities and overlay end in."""
     _, suffix = split_name(source)
     if suffix in (".nii", ".nii.gz"):
         mask = probabilities = suffix
@@ -29,11 +29,11 @@ def ends(source):
 
 
 def write_mask(path, mask, source):
-    """Writes class indices in the format and the geometry of their source.
+    """Write class indices in the format and geometry of their source.
 
-    NIfTI keeps the affine and the header, TIFF its resolution, PNG its dots
-    per inch, and of DICOM the pixels' spacing becomes TIFF's resolution. PNG
-    and TIFF have a palette with the overlays' colours.
+    NIfTI keeps the affine and the header, TIFF its resolution and PNG its
+    dots per inch; DICOM's pixel spacing becomes TIFF's resolution. PNG and
+    TIFF have a palette with the overlays' colours.
 
     Args:
         path: The file, with an extension from `ends`.
@@ -55,7 +55,7 @@ def write_mask(path, mask, source):
 
 
 def write_probabilities(path, probabilities, source):
-    """Writes probabilities as float32, NIfTI if the source is, else TIFF.
+    """Write probabilities as float32: NIfTI for NIfTI, otherwise TIFF.
 
     Args:
         path: The file.
@@ -77,23 +77,23 @@ def write_probabilities(path, probabilities, source):
 
 
 def write_overlay(path, image, mask, texts):
-    """Writes the image under its tinted and outlined mask, as PNG.
+    """Write the image under its tinted and outlined mask, as PNG.
 
-    Of a stack, the slice with the most foreground.
+    For a stack, it is the slice with the most foreground.
 
     Args:
         path: The file.
         image: `([depth,] height, width, channels)`, in [0, 1].
         mask: The same without channels.
-        texts: What to note in the file, text by name; `read_texts` gives it
-            back.
+        texts: Notes to keep in the file, text by name; `read_texts` reads
+            them.
     """
     if mask.ndim == 3:
         fullest = np.argmax((mask > 0).sum(axis=(1, 2)))
         image, mask = image[fullest], mask[fullest]
     drawn = np.empty((*mask.shape, 3), "uint8")
     for top in range(0, len(mask), ROWS):
-        # A row more at either end, for the outline.
+        # One more row at either end, for the outline.
         first, last = max(top - 1, 0), top + ROWS + 1
         part = draw_overlay(image[first:last], mask[first:last])
         drawn[top : top + ROWS] = part[top - first :][:ROWS]
@@ -105,7 +105,7 @@ def write_overlay(path, image, mask, texts):
 
 
 def read_texts(path):
-    """What `write_overlay` noted in a file; empty if it is none of its."""
+    """Return the notes of `write_overlay` in a file, if there are any."""
     try:
         with Image.open(path) as image:
             return dict(image.info)

@@ -1,4 +1,4 @@
-"""Overlapping windows: where they lie, and one answer out of all of theirs."""
+"""Sliding windows: their places, and one prediction blended from theirs."""
 
 import itertools
 import math
@@ -7,26 +7,27 @@ import numpy as np
 
 
 def lay_windows(side, window, overlap, multiple=1):
-    """Lays windows along one side, and weighs their pixels.
+    """Place windows along one side, and weight their pixels.
 
-    At an end where a window meets another, half of `overlap` counts for
-    nothing, because there the model would see a border that is none; then
-    its weight rises as a raised cosine while the other's falls. So windows
-    share at least `overlap` and the half of it for the rise, and a model
-    whose receptive field is no larger than `overlap` says the same as on the
-    whole side. At the ends of the side itself, pixels count in full.
+    Where a window meets another, its outermost `overlap / 2` pixels have
+    weight 0, because there the model sees a border that the image does not
+    have. Over the next `overlap / 2` pixels the weight rises as a raised
+    cosine while the other window's falls. So neighbours share one and a half
+    times `overlap`, and a model whose receptive field is at most `overlap`
+    predicts the same as on the whole side. At the ends of the side itself,
+    all pixels have full weight.
 
     Args:
         side: Pixels of the side, at least `window`.
         window: Pixels of a window, more than `shared_pixels`.
         overlap: Pixels, see above.
-        multiple: What windows start at multiples of, if there is room, so
-            that poolings fall on the same pixels; the last one ends at the
-            side's end.
+        multiple: Windows start at multiples of this number, if there is room,
+            so that poolings fall on the same pixels; the last window ends at
+            the side's end.
 
     Returns:
-        The windows' first pixels, and their weights `(windows, window)`; at
-        every pixel of the side the weights sum to 1.
+        The windows' first pixels, and their weights `(windows, window)`; the
+        weights at each pixel of the side sum to 1.
     """
     if side == window:
         return [0], np.ones((1, window), "float32")
@@ -49,22 +50,22 @@ def lay_windows(side, window, overlap, multiple=1):
 
 
 def shared_pixels(overlap):
-    """How many pixels neighbouring windows share at least."""
+    """Return the least number of pixels that neighbouring windows share."""
     return 2 * -(-overlap // 2) + overlap // 2
 
 
 def blend_windows(predict, image, window, overlap, multiple, batch_size):
-    """Predicts an image in windows.
+    """Predict an image in windows.
 
-    Besides the image and the answer, no more than one batch is in memory.
+    Memory holds the image, the result and one batch.
 
     Args:
-        predict: A function of windows `(batch, …window, channels)` that gives
+        predict: A function from windows `(batch, …window, channels)` to
             `(batch, …window, classes)`.
         image: `(…sides, channels)`, no side smaller than the window's.
-        window: The sides of a window.
+        window: Sides of a window.
         overlap, multiple: As in `lay_windows`, one a side.
-        batch_size: Windows that are predicted together.
+        batch_size: Number of windows that are predicted together.
 
     Returns:
         `(…sides, classes)`, float32.
@@ -74,7 +75,7 @@ def blend_windows(predict, image, window, overlap, multiple, batch_size):
         list(zip(*lay_windows(*axis), strict=True))
         for axis in zip(sides, window, overlap, multiple, strict=True)
     ]
-    # The last axis fastest: windows of one batch are neighbours.
+    # The last axis varies fastest: windows of one batch are neighbours.
     places = itertools.product(*axes)
     blended = None
     for _ in range(0, math.prod(map(len, axes)), batch_size):

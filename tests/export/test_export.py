@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 from dca_keras import DCAConfig, export
-from dca_keras.export._folding import inference_model, size_step
+from dca_keras.export._folding import inference_model
+from dca_keras.prediction import side_multiple
 from dca_keras.zoo import list_models
 from tests.export.exports import difference, draw, narrow_model
 
@@ -79,7 +80,7 @@ def test_folding_changes_no_answer(name, dca):
     assert difference(folded.predict_on_batch(images), expected) < 1e-8
     free = inference_model(model, any_size=True)
     assert difference(free.predict_on_batch(images), expected) < 1e-8
-    assert size_step(free) == (8 if name == "resunet_plus_plus" else 16)
+    assert side_multiple(free) == (8 if name == "resunet_plus_plus" else 16)
 
 
 @pytest.mark.parametrize(
@@ -367,3 +368,16 @@ def test_names_the_extra_before_any_work(
     with pytest.raises(ImportError, match=rf'"dca-keras\[{extra}\]"'):
         getattr(export, format)("no model", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("format", "version", "needed"),
+    [("openvino", "3.10.0", "3.11"), ("litert", "3.12.3", "3.13")],
+)
+def test_names_the_keras_that_a_format_needs(
+    tmp_path, monkeypatch, format, version, needed
+):
+    monkeypatch.setattr(keras, "__version__", version)
+    message = rf'Keras {needed} or later.*"dca-keras\[{format}\]".*{version}'
+    with pytest.raises(ImportError, match=message):
+        getattr(export, format)("no model", tmp_path / "x")

@@ -37,7 +37,7 @@ def test_the_command_exports_a_run(run):
     assert card["training"]["data"] == "image_folder"
     assert card["training"]["images"] == {"train": 3, "val": 3, "test": 3}
     assert str(run.parent) not in json.dumps(card)
-    assert card["scores"] == {"part": "test", "dice": 0.5}
+    assert card["scores"] == {"split": "test", "dice": 0.5}
 
 
 def test_an_export_scores_as_its_run(run, tmp_path):

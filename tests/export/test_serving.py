@@ -27,10 +27,11 @@ from tests.export.serving import Refused, Signatures, start_grpc, start_process
 SIZE = (32, 48)
 NAME = "unet_dca"
 CLIENT = pathlib.Path(__file__).resolve().parents[2] / "scripts"
-WITHOUT_TENSORFLOW = (
-    "import runpy, sys; sys.modules['tensorflow'] = None;"
-    "sys.modules['dca_keras'] = None; sys.argv = sys.argv[1:];"
-    "runpy.run_path(sys.argv[0], run_name='__main__')"
+# The messages of tensorflow-serving-api, for gRPC, import TensorFlow.
+ABSENT = {"rest": ["dca_keras", "tensorflow"], "grpc": ["dca_keras"]}
+RUN_WITHOUT = (
+    "import runpy, sys; sys.modules.update(dict.fromkeys({}));"
+    "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 )
 
 
@@ -254,7 +255,7 @@ def test_the_client(request, model, photos, tmp_path, form):
     else:
         place = f"127.0.0.1:{request.getfixturevalue('rpc_port')}"
     path = _write(tmp_path / "cell.png", photos[0].read_bytes())
-    _run_client(path, f"--{form}", place)
+    _run_client(form, place, path)
     image = read_image(path)
     mask = np.asarray(Image.open(tmp_path / "cell_mask.png"))
     probabilities = segment(model, image)
@@ -267,15 +268,16 @@ def test_the_client(request, model, photos, tmp_path, form):
     np.testing.assert_array_equal(changed, mask > 0)
     bad = _write(tmp_path / "text.png", b"not an image, but some text" * 9)
     with pytest.raises(subprocess.CalledProcessError) as error:
-        _run_client(bad, f"--{form}", place)
+        _run_client(form, place, bad)
     assert "whole bytes of a PNG, JPEG or BMP" in error.value.stderr
     assert not (tmp_path / "text_mask.png").exists()
 
 
-def _run_client(*arguments):
+def _run_client(form, place, path):
+    code = RUN_WITHOUT.format(ABSENT[form])
     script = CLIENT / "serving_client.py"
     subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW, script, *arguments],
+        [sys.executable, "-c", code, script, path, f"--{form}", place],
         check=True,
         capture_output=True,
         text=True,

@@ -36,7 +36,7 @@ def predicted(request, tmp_path_factory, data_dir):
         save(folder / "images" / name)
     result = predict_files(run, [folder / "images"], probabilities=True)
     assert result.broken == []
-    assert result.ways == {"resized to 32×32, as in training": len(SAVE)}
+    assert result.plans == {"resized to 32×32, as in training": len(SAVE)}
     assert len(result.written) == len(SAVE)
     return folder / "images", run / "predictions", load_run(run)[0]
 

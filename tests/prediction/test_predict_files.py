@@ -97,13 +97,13 @@ def test_replaces_no_file_of_another_image(run, images, tmp_path, name):
     before = read_all(found)
     file = images / "first/a.png"
     (message,) = predict_files(run, [file], found).broken
-    assert f"{found / name} is there and not from this image" in message
+    assert f"{found / name} exists and is from another image" in message
     assert read_all(found) == before
     predict_files(run, [file], found, overwrite=True)
     assert names(found) == ["a_mask.png", "a_overlay.png"]
     before = read_all(found)
     (message,) = predict_files(run, [images / "second/a.png"], found).broken
-    assert "not from this image" in message
+    assert "is from another image" in message
     assert read_all(found) == before
 
 
@@ -111,7 +111,7 @@ def test_does_again_only_what_has_changed(run, images, tmp_path):
     found = tmp_path / "found"
     (first,) = predict_files(run, [images / "first"], found).written
     for options in (
-        {"flips": True, "window": True},
+        {"test_time_augmentation": True, "window": True},
         {"window": True, "probabilities": True},
         {"overwrite": True},
     ):
@@ -199,7 +199,7 @@ def test_the_command_says_which_option_is_wrong(run, images, tmp_path, name):
 def test_the_command_tells_what_it_did(run, images, tmp_path):
     found = tmp_path / "found"
     words = ["predict", run, images, "--output", found, "--windows"]
-    words = list(map(str, [*words, "--probabilities", "--flips"]))
+    words = list(map(str, [*words, "--probabilities", "--tta"]))
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
@@ -208,4 +208,4 @@ def test_the_command_tells_what_it_did(run, images, tmp_path):
     ]
     assert len(names(found)) == 9
     again = CliRunner().invoke(app, words)
-    assert again.stdout.splitlines() == [f"3 were there already: {found}"]
+    assert again.stdout.splitlines() == [f"3 existed already: {found}"]

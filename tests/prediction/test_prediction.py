@@ -27,7 +27,9 @@ def test_predicts_at_the_size_of_the_image(size, depth, classes):
     np.testing.assert_allclose(flat, 0.25, rtol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"window": 16}, {"flips": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"window": 16}, {"test_time_augmentation": True}]
+)
 @pytest.mark.parametrize("size", [(33, 70), (1, 5), (1, 1)])
 def test_keeps_the_scale(size, options):
     image = RNG.random((*size, 1), "float32")

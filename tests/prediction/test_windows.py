@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from dca_keras.prediction import choose_way, predict
+from dca_keras import DCAConfig
+from dca_keras.prediction import plan_prediction, predict, side_multiple
 from dca_keras.prediction._windows import lay_windows
-from dca_keras.zoo import unet
+from dca_keras.zoo import create_model, unet
 
 RNG = np.random.default_rng(0)
 
@@ -62,12 +63,17 @@ RECEPTIVE = {1: 7, 2: 11, 4: 19}
 def test_seams_do_not_show(pool, size, flips):
     model = convolutions((None, None), pool)
     image = RNG.random((*size, 3), "float32")
-    whole = predict(model, image, window=1000, flips=flips)
-    options = {"window": 40, "overlap": RECEPTIVE[pool], "flips": flips}
-    windows = predict(model, image, **options)
+    whole = predict(model, image, window=1000, test_time_augmentation=flips)
+    windows = predict(
+        model,
+        image,
+        window=40,
+        overlap=RECEPTIVE[pool],
+        test_time_augmentation=flips,
+    )
     np.testing.assert_allclose(windows, whole, atol=1e-5)
     # The test would see a seam: without overlap there is one.
-    tiles = predict(model, image, **options | {"overlap": 0})
+    tiles = predict(model, image, window=40, overlap=0)
     if max(size) > 40:
         assert np.abs(tiles - whole).max() > 1e-3
 
@@ -124,11 +130,11 @@ def test_flips_are_the_mean_of_mirror_images(rank):
         [np.flip(predict(model, np.flip(image, m)), m) for m in mirrors], axis=0
     )
     np.testing.assert_allclose(
-        predict(model, image, flips=True), expected, atol=1e-6
+        predict(model, image, test_time_augmentation=True), expected, atol=1e-6
     )
 
 
-WAYS = {
+PLANS = {
     # sides of the model, of the image, options, words
     "size": ((32, 48), (32, 48), {}, "whole"),
     "other size": ((32, 48), (33, 48), {}, "resized to 32×48, as in training"),
@@ -179,17 +185,17 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("name", WAYS)
-def test_says_the_way(name):
-    own, sides, options, words = WAYS[name]
+@pytest.mark.parametrize("name", PLANS)
+def test_says_the_plan(name):
+    own, sides, options, words = PLANS[name]
     model = convolutions(own, rank=len(own))
-    assert str(choose_way(model, sides, **options)) == words
+    assert str(plan_prediction(model, sides, **options)) == words
 
 
 def test_pads_to_what_the_poolings_divide():
     model = unet((None, None, 3), filters=(4, 4, 8, 8, 8))
-    way = choose_way(model, (33, 70))
-    assert str(way) == "whole, padded to 48×80"
+    plan = plan_prediction(model, (33, 70))
+    assert str(plan) == "whole, padded to 48×80"
     image = RNG.random((33, 70, 3), "float32")
     padded = np.pad(image, [(0, 15), (0, 10), (0, 0)], mode="reflect")
     np.testing.assert_allclose(
@@ -197,6 +203,49 @@ def test_pads_to_what_the_poolings_divide():
         model.predict_on_batch(padded[None])[0, :33, :70],
         atol=1e-6,
     )
+
+
+MULTIPLES = {
+    # architecture, sides, its options, multiple
+    "8": ("resunet_plus_plus", (None, None), {}, 8),
+    "16": ("unet", (None, None), {"dca": False}, 16),
+    "16 in 3-D": ("vnet", (None,) * 3, {}, 16),
+    "32": ("unet", (64, 96, 32), {"filters": (4,) * 6}, 32),
+    "64": ("unet", (None, None), {"filters": (4,) * 7}, 64),
+    "patches of 32": ("unet", (64, 64), {"dca": DCAConfig(32)}, 32),
+    "patches of 24": ("unet", (None, None), {"dca": DCAConfig(24)}, 48),
+}
+
+
+@pytest.mark.parametrize("name", MULTIPLES)
+def test_asks_a_model_what_its_sides_are_multiples_of(name):
+    architecture, sides, options, multiple = MULTIPLES[name]
+    if architecture != "resunet_plus_plus":  # It has four stages.
+        options = {"filters": (4,) * 5} | options
+    model = create_model(architecture, (*sides, 1), **options)
+    assert side_multiple(model) == multiple
+
+
+@pytest.mark.parametrize("sides", [(32, 32), (None, None)])
+def test_windows_of_a_model_with_six_filters(sides):
+    model = unet((*sides, 3), filters=(4,) * 6, dca=False)
+    plan = plan_prediction(model, (80, 100), window=32, overlap=4)
+    assert plan.multiple == (32, 32)
+    image = RNG.random((80, 100, 3), "float32")
+    found = predict(model, image, window=32, overlap=0)
+    assert found.shape == (80, 100, 1)
+    # Windows at multiples of 32 see what the model sees there.
+    tile = model.predict_on_batch(image[None, 32:64, 64:96])[0]
+    np.testing.assert_allclose(found[32:48, 64:68], tile[:16, :4], atol=1e-5)
+
+
+def test_a_model_that_takes_its_own_size_only():
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(64)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, keras.layers.Reshape((8, 8, 1))(x))
+    assert plan_prediction(model, (20, 20), window=True).multiple == (1, 1)
+    with pytest.raises(ValueError, match="one map of its input's size"):
+        side_multiple(model)
 
 
 def valid_convolution():
@@ -231,9 +280,9 @@ WRONG_OPTIONS = {
 def test_says_which_windows_fit(name):
     own, options, message = WRONG_OPTIONS[name]
     with pytest.raises(ValueError, match=message):
-        choose_way(convolutions(own, pool=2), (200, 200), **options)
+        plan_prediction(convolutions(own, pool=2), (200, 200), **options)
 
 
 def test_a_model_must_give_maps_of_the_size_of_its_input():
     with pytest.raises(ValueError, match="one map of its input's size"):
-        choose_way(valid_convolution(), (200, 200))
+        plan_prediction(valid_convolution(), (200, 200))

@@ -1,30 +1,28 @@
-"""How an image of any size gets through a model."""
+"""How a model sees an image of any size: whole, resized or in windows."""
 
 import math
-import weakref
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
+from dca_keras.prediction._sides import no_maps, side_multiple
 from dca_keras.prediction._windows import shared_pixels
 
-# A model for any size gets at most so many pixels or voxels at once: 512×512,
-# or 64×64×64.
+# A model for any size gets at most this many pixels or voxels at a time:
+# 512×512, or 64×64×64.
 PIXELS = 2**18
-_divisors = weakref.WeakKeyDictionary()
 
 
-class Way(NamedTuple):
-    """How an image gets through a model; `str` says it in words.
+class PredictionPlan(NamedTuple):
+    """How a model sees an image; `str` describes it.
 
     Args:
         size: Sides that the image is resized to; `None` to keep its scale.
-        sides: Of the image when it is resized and padded.
-        padded: Whether it is padded, by reflection at the far ends.
-        window: Sides that the model sees at a time.
-        overlap: Of neighbouring windows, in pixels, one a side.
-        multiple: What windows start at multiples of, one a side.
+        sides: The image's sides after resizing and padding.
+        padded: Whether the image is padded, by reflection at the far ends.
+        window: Sides of the sliding window, what the model sees at a time.
+        overlap: Overlap of neighbouring windows in pixels, one a side.
+        multiple: Windows start at multiples of these, one a side.
     """
 
     size: tuple | None
@@ -44,34 +42,34 @@ class Way(NamedTuple):
         return f"in windows of {_times(self.window)} that overlap by {overlap}"
 
 
-def choose_way(model, sides, *, window=None, overlap=None):
-    """Decides how an image gets through a model.
+def plan_prediction(model, sides, *, window=None, overlap=None):
+    """Decide how a model sees an image of given sides.
 
-    A 2-D model built for one size gets the image resized to it, because that
-    is how it was trained; `window=True` keeps the image's scale instead and
-    cuts it into windows of that size. A 3-D model built for one size gets
-    such windows always. A model built for any size gets the image whole,
-    padded to what its poolings divide; one of more than 2^18 pixels (512×512
-    or 64×64×64) in windows of about as many.
+    A 2-D model built for one size gets the image resized to that size, as in
+    training; `window=True` keeps the image's scale and slides a window of the
+    model's size over it. A 3-D model built for one size always gets sliding
+    windows. A model built for any size gets the whole image, padded to
+    multiples that the model takes; an image of more than 2^18 pixels
+    (512×512 or 64×64×64) in windows of about that many.
 
     Args:
         model: A Keras model from images to maps of classes.
         sides: `(height, width)` or `(depth, height, width)` of the image, in
             pixels. A 2-D model takes a stack slice by slice.
         window: `None` for the above; `True` for windows of the model's own
-            size; one number or one a side for windows of that size. Where a
-            window is as large as the image, that is predicted whole.
-        overlap: Pixels that neighbouring windows overlap by at least, one
-            number or one a side; `None` for a quarter of the window. What
-            windows say is blended smoothly; where the model's receptive field
-            is no larger than this, as if they were one.
+            size; a number, or one a side, for windows of that size. An image
+            no larger than the window is predicted whole.
+        overlap: Least overlap of neighbouring windows in pixels, a number or
+            one a side; `None` for a quarter of the window. The predictions
+            are blended smoothly; if the overlap is at least the model's
+            receptive field, they equal a prediction of the whole image.
 
     Returns:
-        A `Way`.
+        A `PredictionPlan`.
 
     Raises:
-        ValueError: If `window` or `overlap` does not fit the model, or its
-            maps are of another size than its input.
+        ValueError: If `window` or `overlap` does not fit the model, or the
+            model's maps have another size than its input.
     """
     own = model.input_shape[1:-1]
     sides = tuple(sides)[-len(own) :]
@@ -79,7 +77,8 @@ def choose_way(model, sides, *, window=None, overlap=None):
         raise ValueError(
             f"`sides` must be {len(own)} for this model. Received: {sides}"
         )
-    multiple = _multiples(model)
+    if None not in own and model.output_shape[1:-1] != own:
+        raise no_maps(model)
     if window is None and len(own) == 2 and None not in own:
         if overlap is not None:
             raise ValueError(
@@ -87,7 +86,8 @@ def choose_way(model, sides, *, window=None, overlap=None):
                 f"resized to {_times(own)}. Add `window=True`."
             )
         size = None if sides == own else own
-        return Way(size, own, False, own, (0, 0), (1, 1))
+        return PredictionPlan(size, own, False, own, (0, 0), (1, 1))
+    multiple = _multiples(model, own)
     whole = tuple(
         -(-side // step) * step if fixed is None else max(side, fixed)
         for side, fixed, step in zip(sides, own, multiple, strict=True)
@@ -104,11 +104,12 @@ def choose_way(model, sides, *, window=None, overlap=None):
                 "`overlap` must be less than two thirds of a window's side. "
                 f"Received: {shared} for {part} pixels"
             )
-    return Way(None, whole, whole != sides, window, tuple(overlap), multiple)
+    padded = whole != sides
+    return PredictionPlan(None, whole, padded, window, tuple(overlap), multiple)
 
 
 def _choose_window(window, own, whole, multiple):
-    """The sides of a window, none longer than the padded image's."""
+    """Return a window's sides, none longer than the padded image's."""
     if window is None or window is True:
         edge = round(PIXELS ** (1 / len(own)))
         fits = math.prod(whole) <= PIXELS
@@ -132,43 +133,16 @@ def _choose_window(window, own, whole, multiple):
     return tuple(map(min, wanted, whole))
 
 
-def _multiples(model):
-    """What the sides of a window must be multiples of for a model."""
-    own = model.input_shape[1:-1]
-    if None in own:
-        step = _divisor(model)
-    elif model.output_shape[1:-1] == own:
-        step = None
-    else:
-        raise _no_maps(model)
-    # Of known sides it can't be found out. The zoo's poolings divide by 16 at
-    # most.
-    return tuple(step if side is None else math.gcd(side, 16) for side in own)
-
-
-def _divisor(model):
-    """The least power of two of which a model's free sides are multiples."""
-    if model in _divisors:
-        return _divisors[model]
-    # Only this way does Keras trace a model without computing anything.
-    probe = keras.layers.Lambda(lambda images: model(images))
-    for step in (1, 2, 4, 8, 16, 32, 64):
-        # 97 is a prime: nothing but the step's own factors divides it.
-        sides = tuple(side or 97 * step for side in model.input_shape[1:-1])
-        shape = (1, *sides, model.input_shape[-1])
-        try:
-            found = probe.compute_output_shape(shape)
-        except Exception:  # Skips don't meet; backends have their own words.
-            continue
-        if tuple(found[1:-1]) == sides:
-            return _divisors.setdefault(model, step)
-    raise _no_maps(model)
-
-
-def _no_maps(model):
-    return ValueError(
-        "`model` must give one map of its input's size. Received: "
-        f"{model.name}, from {model.input_shape} to {model.output_shape}"
+def _multiples(model, own):
+    """Return what windows start at multiples of, one a side."""
+    try:
+        multiple = side_multiple(model)
+    except ValueError:
+        if None in own:
+            raise
+        multiple = 1  # The model takes no size but its own.
+    return tuple(
+        multiple if side is None else math.gcd(side, multiple) for side in own
     )
 
 
