@@ -10,6 +10,7 @@ from dca_keras.cli._options import (
     RunFolder,
     err,
     integers,
+    name_options,
     optional,
     print_error,
     print_line,
@@ -17,6 +18,7 @@ from dca_keras.cli._options import (
 
 
 def predict(
+    context: typer.Context,
     run: RunFolder,
     files: Annotated[
         list[Path],
@@ -100,6 +102,6 @@ def predict(
     if result.done:
         print_line(f"{len(result.done)} existed already: {output}")
     for message in result.broken:
-        print_error(message)
+        print_error(name_options(message, context.command))
     if result.broken:
         raise typer.Exit(1)

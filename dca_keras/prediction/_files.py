@@ -167,7 +167,8 @@ def _predict_file(job, file, name):
         if present and noted.get("Image") != texts["Image"]:
             raise ValueError(
                 f"{file} was not predicted, because {present[0]} exists and is "
-                "from another image. Choose another `output`, or `overwrite`."
+                "from another image. Choose another `output`, or "
+                "`overwrite=True`."
             )
         if texts.items() <= noted.items() and all(p.exists() for p in wanted):
             return mask_path, None

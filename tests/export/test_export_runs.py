@@ -72,9 +72,15 @@ def test_draws_images_where_the_dataset_is_gone(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--format", "pdf"], "`format` must be one of ('saved_model', 'onnx'"),
-        (["--format", "onnx", "--dtype", "float16"], "`dtype` is for the form"),
-        (["--dtype", "int8"], "`dtype` must be None or one of"),
+        (
+            ["--format", "pdf"],
+            "`--format` must be one of ('saved_model'",
+        ),
+        (
+            ["--format", "onnx", "--dtype", "float16"],
+            "`--dtype` is for the fo",
+        ),
+        (["--dtype", "int8"], "`--dtype` must be None or one of"),
     ],
 )
 def test_the_command_says_what_can_be_exported(run, words, message):

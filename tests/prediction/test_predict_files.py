@@ -178,11 +178,11 @@ def test_masks_can_be_read_as_masks(run, images, tmp_path):
 
 
 WRONG_OPTIONS = {
-    "overlap alone": (["--overlap", "8"], "Add `window=True`"),
+    "overlap alone": (["--overlap", "8"], "Add `--windows`"),
     "overlap": (["--windows", "--overlap", "32"], "less than two thirds"),
     "intensities": (["--intensities", "low"], "must be integers with ','"),
     "order": (["--intensities", "9,0"], "the lower one first"),
-    "batch": (["--batch-size", "0"], "`batch_size` must be"),
+    "batch": (["--batch-size", "0"], "`--batch-size` must be"),
 }
 
 

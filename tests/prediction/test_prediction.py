@@ -53,8 +53,8 @@ WRONG_IMAGES = {
     "alpha": ((16, 16), np.zeros((16, 16, 4)), r"Received: \(16, 16, 4\)"),
     "five axes": ((16, 16), FLAT[None, None], r"Received: \(1, 1, 16, 16, 3\)"),
     "number": ((16, 16), 0.5, r"Received: \(\)"),
-    "empty batch": ((16, 16), np.zeros((0, 16, 16, 3)), "a pixel at least"),
-    "no rows": ((16, 16), np.zeros((0, 16, 3)), "a pixel at least"),
+    "empty batch": ((16, 16), np.zeros((0, 16, 16, 3)), "at least one pixel"),
+    "no rows": ((16, 16), np.zeros((0, 16, 3)), "at least one pixel"),
     "no volume": ((8, 8, 8), FLAT, r"must be \(depth, height, width, 3\)"),
     "nan": ((16, 16), np.where(FLAT == 0, np.nan, 0), "no NaN"),
     "one nan": (
@@ -95,7 +95,7 @@ def test_broken_weights_give_no_answer():
     inputs = keras.Input((16, 16, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(1, 1)(inputs))
     model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
-    with pytest.raises(ValueError, match="gives NaN or infinity"):
+    with pytest.raises(ValueError, match="returns NaN or infinity"):
         predict(model, FLAT)
 
 
