@@ -28,7 +28,7 @@ class Row(NamedTuple):
     Attributes:
         name: The name it is registered under.
         write: Writes a tiny one into a folder and returns its root; None for
-            one that is drawn.
+            one that is generated.
         train_and_val: Images of both splits together.
         test: Images of the test split.
         channels: Of its images.
@@ -75,7 +75,7 @@ ARCHIVES = sorted({row.name for row in DATASETS if takes(row, "partial")})
     ids=lambda row: row.write.__name__ if row.write else row.name,
 )
 def dataset(request, tmp_path_factory):
-    """The row, the folder to read (None for one that is drawn), the root."""
+    """The row, the folder to read or None if it is generated, the root."""
     row = request.param
     if row.write is None:
         return row, None, None
@@ -87,7 +87,7 @@ def dataset(request, tmp_path_factory):
 def archive(dataset):
     """A data set that lies in files."""
     if dataset[0].write is None:
-        pytest.skip("it is drawn")
+        pytest.skip("it is generated")
     return dataset
 
 

@@ -95,7 +95,7 @@ def test_cvc_sequences(tmp_path):
     ]
 
 
-def test_kvasir_masks_are_cut(tmp_path):
+def test_kvasir_masks_are_thresholded(tmp_path):
     archives.write_kvasir(tmp_path)
     splits = read_dataset("kvasir_seg", tmp_path)
     for sample in splits.test[:20]:

@@ -20,16 +20,16 @@ def sample(name, case=None, error=None):
 SAMPLES = [sample(f"{n}", case=f"patient{n // 3}") for n in range(600)]
 
 
-def names(parts):
-    return [{sample.name for sample in part} for part in parts]
+def names(splits):
+    return [{sample.name for sample in split} for split in splits]
 
 
 def test_splits_by_case():
-    parts = split_by_case(SAMPLES, (0.7, 0.15, 0.15))
-    assert sum(map(len, parts)) == len(SAMPLES)
-    cases = [{sample.case for sample in part} for part in parts]
+    splits = split_by_case(SAMPLES, (0.7, 0.15, 0.15))
+    assert sum(map(len, splits)) == len(SAMPLES)
+    cases = [{sample.case for sample in split} for split in splits]
     assert not (cases[0] & cases[1] | cases[1] & cases[2] | cases[0] & cases[2])
-    shares = np.array([len(part) for part in parts]) / len(SAMPLES)
+    shares = np.array([len(split) for split in splits]) / len(SAMPLES)
     np.testing.assert_allclose(shares, (0.7, 0.15, 0.15), atol=0.06)
 
 
@@ -43,8 +43,8 @@ def test_a_case_keeps_its_part():
 
 def test_pins_the_hash():
     cases = ["a", "b", "c", "d", "e", "f"]
-    parts = split_by_case(map(sample, cases), (0.5, 0.5))
-    assert names(parts) == [{"b", "c", "d", "e", "f"}, {"a"}]
+    splits = split_by_case(map(sample, cases), (0.5, 0.5))
+    assert names(splits) == [{"b", "c", "d", "e", "f"}, {"a"}]
 
 
 def test_check_passes_over_good_samples():

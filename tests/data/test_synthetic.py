@@ -33,7 +33,7 @@ def test_a_seed_draws_the_same_pictures():
             np.testing.assert_array_equal(first, second)
 
 
-def parts(splits):
+def splits_of(splits):
     return splits.train, splits.val, splits.test
 
 
@@ -42,8 +42,8 @@ def test_no_two_pictures_are_alike():
     samples = [
         sample
         for seed in (0, 1)
-        for part in parts(read_dataset("synthetic", seed=seed, **own))
-        for sample in part
+        for split in splits_of(read_dataset("synthetic", seed=seed, **own))
+        for sample in split
     ]
     drawn = [sample.load() for sample in samples]
     assert len({image.tobytes() for image, _ in drawn}) == 120
