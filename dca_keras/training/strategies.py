@@ -103,7 +103,12 @@ def is_chief(strategy):
 
 
 def synchronize_batch_norm(model):
-    """Makes every batch norm take its statistics over all replicas."""
+    """Let every batch norm take its statistics over all replicas.
+
+    On JAX it always does, since a batch is one array over all devices.
+    """
+    if keras.backend.backend() == "jax":
+        return
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True

@@ -55,27 +55,64 @@ def finish(process, code=0):
     return errors
 
 
-def test_replicas_and_workers_equal_one_device(tmp_path):
-    def begin(name, **words):
-        path = tmp_path / f"{name}{words.get('index', '')}.npz"
-        module = ["-m", "tests.training.replica_worker"]
-        return path, start(*module, name, path, **words)
+def begin_worker(folder, name, *cases, label=None, **words):
+    path = folder / f"{label or name}.npz"
+    module = ["-m", "tests.training.replica_worker"]
+    return path, start(*module, name, path, *cases, **words)
 
+
+def read_arrays(path, process):
+    finish(process)
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_replicas_and_workers_equal_one_device(tmp_path):
+    few = "pooled", "per_image", "compound", "tversky", "adamw"
     ports = free_ports(2)
     runs = [
-        begin("single"),
-        begin("mirrored"),
-        *(begin("multi_worker", cluster=ports, index=i) for i in range(2)),
+        begin_worker(tmp_path, "single"),
+        begin_worker(tmp_path, "mirrored"),
     ]
-    arrays = []
-    for path, process in runs:
-        finish(process)
-        with np.load(path) as file:
-            arrays.append({name: file[name] for name in file.files})
-    for found in arrays[1:]:
-        assert found.keys() == arrays[0].keys()
-        for name, array in arrays[0].items():
-            np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-8)
+    one, two = (read_arrays(*run) for run in runs)
+    runs = [
+        begin_worker(
+            tmp_path,
+            "multi_worker",
+            *few,
+            label=f"worker{index}",
+            cluster=ports,
+            index=index,
+        )
+        for index in range(2)
+    ]
+    workers = [read_arrays(*run) for run in runs]
+    assert two.keys() == one.keys()
+    assert {name.split()[0] for name in workers[0]} == set(few)
+    for found in (two, *workers):
+        for name, array in found.items():
+            np.testing.assert_allclose(
+                array, one[name], rtol=0, atol=1e-8, err_msg=name
+            )
+
+
+def test_jax_trains_a_pooled_loss_as_one_device_does(tmp_path):
+    # Not all that Keras does on JAX is in double precision.
+    jax = {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"}
+    jax["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    runs = [
+        begin_worker(tmp_path, name, "unsmoothed", **jax)
+        for name in ("single", "mirrored")
+    ]
+    one, two = (read_arrays(*run) for run in runs)
+    *weights, logs = one.keys()
+    for name in weights:
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-7)
+    # Means over a training epoch give a repeated batch more weight.
+    validation = slice(one[logs].shape[1] // 2, None)
+    np.testing.assert_allclose(
+        two[logs][:, validation], one[logs][:, validation], rtol=0, atol=1e-7
+    )
 
 
 def read_rows(path):
