@@ -1,4 +1,4 @@
-"""Losses by their names, and Keras's own on masks of class indices."""
+"""Find losses by name, and apply Keras's own to masks of class indices."""
 
 import inspect
 import json
@@ -9,13 +9,18 @@ from keras import ops
 
 from dca_keras import _overlap
 
-# What these compare is a distribution over several classes.
-_SPARSE = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
+# Losses that take class indices, and all that need several classes.
+_SPARSE = (
+    "SparseCategoricalCrossentropy",
+    "sparse_categorical_crossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "categorical_generalized_cross_entropy",
+)
 _SEVERAL = (
     *_SPARSE,
     "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
     "categorical_crossentropy",
+    "CategoricalFocalCrossentropy",
     "categorical_focal_crossentropy",
 )
 
@@ -25,16 +30,16 @@ def get(identifier):
 
     Args:
         identifier: What `keras.losses.get` takes: a name, a dictionary of
-            class and config, a loss or a function. JSON text of such a
-            dictionary does as well, and any registered loss goes by its short
-            name: "DiceLoss", "dice_loss" and "dca_keras>DiceLoss" are one.
+            class and config, a loss or a function. Or such a dictionary as
+            JSON text, or the short name of a registered loss: "DiceLoss" and
+            "dice_loss" stand for "dca_keras>DiceLoss".
 
     Returns:
-        A `keras.losses.Loss`. Keras's own are in a `MaskLoss`, and so is a
-        function; any other loss is returned as it is.
+        A `keras.losses.Loss`: a `MaskLoss` for one of Keras's losses and for
+        a function, and any other loss as it is.
 
     Raises:
-        ValueError: If there is no such loss, or not with such a config.
+        ValueError: If the loss is not known, or does not take the config.
 
     Example:
 
@@ -51,17 +56,17 @@ def get(identifier):
 class MaskLoss(keras.losses.Loss):
     """Compute one of Keras's losses, or a function, on masks.
 
-    Keras's losses get what they are made for: floats for one class, one-hot
-    targets for several (class indices if they are sparse). A function of
-    yours gets the masks as they are.
+    Keras's losses get the targets they expect: 0 and 1 for one class, one-hot
+    for several, or class indices if the loss is sparse. Your own functions
+    get the masks as they are.
 
-    Where the loss of a batch is one number, as of `keras.losses.Tversky`, it
-    is repeated for every image: Keras would otherwise multiply its gradient
-    by the number of replicas under `tf.distribute`.
+    A loss with a single value for the batch, such as `keras.losses.Tversky`,
+    is repeated for every image. Otherwise Keras's own `fit` would multiply
+    its gradient by the number of replicas under `tf.distribute`.
 
     Args:
-        loss: A Keras loss, or a function of `y_true` and `y_pred`; or what
-            `dca_keras.losses.get` takes for one.
+        loss: A Keras loss or a function of `y_true` and `y_pred`, given as
+            for `dca_keras.losses.get`.
 
     Call arguments:
         y_true: Masks as for `DiceLoss`.
@@ -86,7 +91,7 @@ class MaskLoss(keras.losses.Loss):
         return values
 
     def compute(self, y_true, y_pred):
-        """Return what the loss does, be it a value a sample or one for all."""
+        """Return what the loss returns, for each image or for the batch."""
         own = isinstance(self.loss, keras.losses.Loss)
         if _is_of_keras(type(self.loss) if own else self.loss):
             y_true, y_pred = self._prepare(y_true, y_pred)
@@ -104,15 +109,16 @@ class MaskLoss(keras.losses.Loss):
             )
         ignored = getattr(self.loss, "ignore_class", None)
         masks, wrong = _overlap.read_masks(y_true, y_pred, ignored)
-        # NaN for these images, whatever the loss makes of the rest.
+        # Makes the loss of these images NaN.
         wrong = ops.reshape(wrong, (-1, *[1] * (len(y_pred.shape) - 1)))
         y_pred = ops.where(wrong, float("nan"), y_pred)
         if name not in _SPARSE:
             return _overlap.class_maps(masks, channels), y_pred
         if masks.shape[-1] == channels:
             masks = ops.argmax(masks, axis=-1, keepdims=True)
-        # An index that is no class is an error on some devices.
-        return ops.where(wrong, ops.zeros_like(masks), masks), y_pred
+        # On some devices an index that is no class ends the program.
+        masks = ops.where(wrong, ops.zeros_like(masks), masks)
+        return masks[..., 0], y_pred
 
     def get_config(self):
         if not isinstance(self.loss, keras.losses.Loss):

@@ -1,4 +1,4 @@
-"""Losses for segmentation, and Keras's own on masks of class indices."""
+"""Losses for segmentation masks: ours, and Keras's own by `get`."""
 
 import keras
 from keras import ops
@@ -45,8 +45,8 @@ class DiceLoss(keras.losses.Loss):
         y_true: Masks `(batch, *spatial, 1)` or `(batch, *spatial)`, of any
             dtype. Of one class any nonzero pixel is foreground, be it 1, 255
             or True; of several they hold class indices, or are one-hot,
-            `(batch, *spatial, channels)`. An image whose mask holds anything
-            else has loss NaN where no error can be raised, as in a compiled
+            `(batch, *spatial, channels)`. If a mask holds anything else, the
+            loss is NaN where no error can be raised, as in a compiled
             function.
         y_pred: Predictions `(batch, *spatial, channels)`.
 
@@ -83,14 +83,14 @@ class DiceLoss(keras.losses.Loss):
 
     @property
     def pooled(self):
-        """Whether `sums` are to be added over the batch for `from_sums`."""
+        """Whether `sums` are added over the batch before `from_sums`."""
         return not self.per_image
 
     def sums(self, y_true, y_pred):
-        """Return each image's own sums: tensors whose first axis is the batch.
+        """Return each image's sums: tensors whose first axis is the batch.
 
-        Added over the batch, or over the shares of it that several devices
-        have, they go into `from_sums`.
+        `from_sums` makes the loss of them, added over the batch; several
+        devices add what their shares of the batch have.
         """
         y_pred = _overlap.to_float(y_pred)
         masks, wrong = _overlap.read_masks(y_true, y_pred)
@@ -98,7 +98,7 @@ class DiceLoss(keras.losses.Loss):
         return self._sums(target, wrong, y_pred)
 
     def from_sums(self, sums):
-        """Return the loss of sums: a scalar if they have no batch axis."""
+        """Return the loss of sums; a scalar if they have no batch axis."""
         return 1 - _overlap.dice(*sums, self.smooth)
 
     def call(self, y_true, y_pred):

@@ -1,4 +1,4 @@
-"""The scores segmentations are reported with: Dice coefficient and IoU."""
+"""Metrics for segmentation: Dice coefficient and IoU."""
 
 import keras
 from keras import ops
@@ -7,10 +7,10 @@ from dca_keras import _overlap
 
 
 class _OverlapScore(keras.metrics.Mean):
-    """Mean over images of an overlap score; subclasses say which."""
+    """Compute the mean over images of an overlap score."""
 
     default_name = None
-    score = None
+    score = None  # of sums, by the subclass
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class _OverlapScore(keras.metrics.Mean):
         self.smooth = _overlap.check_smooth(smooth)
         self.include_background = include_background
         self.threshold = threshold
-        self._direction = "up"  # what EarlyStopping's mode="auto" looks at
+        self._direction = "up"  # for EarlyStopping's mode="auto"
 
     @property
     def pooled(self):
-        """Whether `sums` are to be added over the batch before scoring."""
+        """Whether `sums` are added over the batch before they are scored."""
         return not self.per_image
 
     def sums(self, y_true, y_pred):
-        """Count each image's pixels: both, predicted, true by class.
+        """Count each image's pixels that are in both masks, predicted, true.
 
         Returns:
             Three tensors `(batch, classes)`.
@@ -85,39 +85,42 @@ class _OverlapScore(keras.metrics.Mean):
 
 @keras.saving.register_keras_serializable(package="dca_keras")
 class DiceScore(_OverlapScore):
-    """Dice coefficient (DSC, F1) of the predicted masks, the mean over images.
+    """Compute the Dice coefficient (DSC, F1), averaged over images.
 
     With `P` and `T` the pixels of a class in the predicted and in the true
     mask and `I` those in both, it is the mean over the classes of
 
         (2 * I + smooth) / (P + T + smooth)
 
-    As published, the pixels of a batch are pooled and every image counts with
-    the score of its batch: the result depends on the batching, and on several
-    replicas each pools its own share. With `per_image=True` every image has
-    its own score and the result is the same for any batching and any number
-    of replicas. A class absent from both masks scores 1.
+    As published, the pixels of a batch are pooled and every image gets the
+    score of its batch: the result depends on the batch size, and under
+    `tf.distribute` Keras's own `fit` pools over each replica's share. With
+    `per_image=True` every image has its own score, and the result is the same
+    for any batch size and any number of replicas. A class absent from both
+    masks scores 1.
 
     Args:
-        from_logits: whether `y_pred` are logits or probabilities.
-        per_image: whether an image is scored alone or with all its batch.
-        smooth: zero or positive; added to both sides of the fraction.
-        include_background: whether class 0 is in the mean when there are
+        from_logits: Whether `y_pred` are logits or probabilities.
+        per_image: Whether images are scored one by one or pooled by batch.
+        smooth: Zero or positive; added to both sides of the fraction.
+        include_background: Whether class 0 is in the mean when there are
             several. Without effect on one class.
-        threshold: between 0 and 1; one channel is positive where its
+        threshold: Between 0 and 1; one channel is positive where its
             probability is above. Of several channels the largest wins.
-        name: name of the metric; None is "dice".
-        dtype: dtype of the result; pixels are counted in float32 at least.
+        name: Name of the metric; None is "dice".
+        dtype: Dtype of the result; pixels are counted in float32 at least.
 
-    Input shapes:
-        y_true: `(batch, *spatial, 1)` or `(batch, *spatial)`, of any dtype:
-            {0, 1} for one channel, class indices for more.
-        y_pred: `(batch, *spatial, channels)`.
-        sample_weight: `(batch,)`, one weight an image.
+    Call arguments:
+        y_true: Masks as for `dca_keras.losses.DiceLoss`: `(batch, *spatial,
+            1)` or `(batch, *spatial)`, or one-hot. An image whose mask holds
+            values that are no class scores NaN where no error can be raised.
+        y_pred: Predictions `(batch, *spatial, channels)`.
+        sample_weight: `(batch,)`, one weight for each image.
 
     Raises:
-        ValueError: for a negative `smooth`, a `threshold` outside of (0, 1),
-            or shapes that don't match.
+        ValueError: For a negative `smooth`, a `threshold` outside of (0, 1),
+            or shapes that don't match. In eager use also for masks with
+            values that are no class.
 
     Reference:
         [Dual Cross-Attention for Medical Image Segmentation](
@@ -137,24 +140,24 @@ class DiceScore(_OverlapScore):
 
 @keras.saving.register_keras_serializable(package="dca_keras")
 class IoU(_OverlapScore):
-    """Intersection over union (Jaccard index), the mean over images.
+    """Compute intersection over union (Jaccard index), averaged over images.
 
     With the symbols of `DiceScore` it is the mean over the classes of
 
         (I + smooth) / (P + T - I + smooth)
 
-    Pooling, empty masks, input shapes and errors are those of `DiceScore`.
+    Pooling, empty masks, call arguments and errors are those of `DiceScore`.
 
     Args:
-        from_logits: whether `y_pred` are logits or probabilities.
-        per_image: whether an image is scored alone or with all its batch.
-        smooth: zero or positive; added to both sides of the fraction.
-        include_background: whether class 0 is in the mean when there are
+        from_logits: Whether `y_pred` are logits or probabilities.
+        per_image: Whether images are scored one by one or pooled by batch.
+        smooth: Zero or positive; added to both sides of the fraction.
+        include_background: Whether class 0 is in the mean when there are
             several. Without effect on one class.
-        threshold: between 0 and 1; one channel is positive where its
+        threshold: Between 0 and 1; one channel is positive where its
             probability is above. Of several channels the largest wins.
-        name: name of the metric; None is "iou".
-        dtype: dtype of the result; pixels are counted in float32 at least.
+        name: Name of the metric; None is "iou".
+        dtype: Dtype of the result; pixels are counted in float32 at least.
 
     Reference:
         [Dual Cross-Attention for Medical Image Segmentation](

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from dca_keras import losses
+from dca_keras import _mask_loss, losses
 from dca_keras.losses import DiceCrossEntropy, DiceLoss, MaskLoss
 
 
@@ -31,6 +31,7 @@ KERAS_LOSSES = [
     ("CategoricalFocalCrossentropy", {"alpha": 0.5}, (3,)),
     ("CategoricalCrossentropy", {"label_smoothing": 0.1}, (3,)),
     ("SparseCategoricalCrossentropy", {}, (3,)),
+    ("CategoricalGeneralizedCrossEntropy", {}, (3,)),
     ("MeanSquaredError", {"reduction": "sum"}, (1, 3)),
 ]
 CASES = [
@@ -55,8 +56,8 @@ def test_keras_losses_as_they_are(name, config, channels):
     masks, y_pred = sample(channels)
     one_hot = np.eye(3)[masks[..., 0]].astype("float32")
     target = masks.astype("float32") if channels == 1 else one_hot
-    if name.startswith("Sparse"):
-        target = masks
+    if name in _mask_loss._SPARSE:
+        target = masks[..., 0]
     axis = {key: tuple(config[key]) for key in config.keys() & {"axis"}}
     plain = getattr(keras.losses, name)(**{**config, **axis})
     expected = ops.convert_to_numpy(plain(target, y_pred))

@@ -1,4 +1,4 @@
-"""Training over replicas, each with its share of every batch."""
+"""Training on several replicas, each with its share of every batch."""
 
 import math
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from dca_keras import losses
 
-# What collectives raise where a worker is gone.
+# What collectives raise if a worker stops.
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -33,15 +33,15 @@ def fit_replicas(
     """Fit a model over the replicas of a strategy, as `keras.Model.fit` does.
 
     Every replica computes its share of a batch; a batch of fewer images than
-    replicas is computed whole by each of them. Losses, gradients and scores
-    are those of the whole batch, and clipping sees the whole batch's
-    gradient. Batch norm sees the whole batch after `synchronize_batch_norm`,
-    else its replica's share.
+    replicas is computed by all of them. Loss, scores and gradient, which
+    clipping is applied to, are those of the whole batch. Batch norm uses the
+    whole batch after `synchronize_batch_norm`, else its replica's share.
 
-    A loss with `pooled` true is computed from the sums that its `sums` and
-    `from_sums` describe. Any other is a mean over the images if it has one
-    value for each; one that has not gets the whole batch's predictions, which
-    the replicas exchange for it.
+    A loss whose attribute `pooled` is true is computed by its `from_sums`
+    from its `sums`, added over all images. Any other loss with one value for
+    each image is averaged. One with a single value for the batch, such as
+    `keras.losses.Tversky`, gets the predictions of the whole batch, which the
+    replicas exchange for that.
 
     Args:
         strategy: Of `open_strategy`.
@@ -49,10 +49,14 @@ def fit_replicas(
             scope.
         train_data: A dataset of whole batches, the same ones on all workers,
             with all steps from `initial_epoch` on.
-        metrics: Keras metrics whose variables add up over images, as those of
-            all of Keras's own do; pooled ones as in `dca_keras.metrics`.
+        metrics: Keras metrics whose variables are sums over images or
+            pixels, as those of Keras's own metrics are; pooled ones as in
+            `dca_keras.metrics`.
         validation_data: As `train_data`; one pass is an epoch.
-        epochs, initial_epoch, steps_per_epoch, callbacks: As in Keras.
+        epochs: As in `keras.Model.fit`.
+        initial_epoch: As in `keras.Model.fit`.
+        steps_per_epoch: As in `keras.Model.fit`.
+        callbacks: As in `keras.Model.fit`.
 
     Raises:
         ConnectionError: If another worker stops or can't be reached.
@@ -90,10 +94,10 @@ def fit_replicas(
 
 
 class _Replicas:
-    """One step of training or validation on all replicas at once.
+    """A step of training or of validation on all replicas at once.
 
-    A step returns numbers that add up over batches, in one vector: the loss
-    times the images, the images, and the variables of every metric.
+    It returns a vector of numbers that add up over batches: loss times
+    images, images, and the variables of every metric.
     """
 
     def __init__(self, strategy, model, metrics):
@@ -102,7 +106,7 @@ class _Replicas:
         self.loss = losses.get(model.loss)
         self.metrics = metrics
         self.count = strategy.num_replicas_in_sync
-        # Any number of images, so that a last batch is no new trace.
+        # Any number of images, so that the last batch is not traced again.
         image = tf.TensorSpec((None, *model.input_shape[1:]), "float32")
         mask = tf.TensorSpec((None, *model.output_shape[1:-1], 1), "int32")
         compiled = tf.function(input_signature=[image, mask])
@@ -110,7 +114,7 @@ class _Replicas:
         self.test_step = compiled(self._on_all(self._test))
 
     def describe(self, sums):
-        """Return the loss and the scores, by the names Keras gives them."""
+        """Return loss and scores by the names that Keras gives them."""
         logs = {"loss": float(sums[0] / sums[1])}
         place = 2
         for metric in self.metrics:
@@ -151,8 +155,9 @@ class _Replicas:
         optimizer = self.model.optimizer
         clips = "clipnorm", "global_clipnorm", "clipvalue"
         if any(getattr(optimizer, clip) for clip in clips):
-            # Keras clips before it adds the replicas' gradients up, so they
-            # are added here; it leaves a share of what is clipped alone.
+            # Keras clips each replica's gradient before it adds them up. So
+            # add and clip them here, and give every replica an equal part,
+            # which is too small to be clipped again.
             gradients = _add_up(list(gradients))
             gradients = optimizer._clip_gradients(gradients)
             gradients = [gradient / self.count for gradient in gradients]
@@ -160,7 +165,7 @@ class _Replicas:
 
     def _loss(self, masks, predictions, share):
         """Return this replica's part of the loss; the parts add up to it."""
-        # In the loss's dtype, as `Loss.__call__` has them.
+        # `Loss.__call__` converts them to its dtype, `call` does not.
         masks = tf.cast(masks, self.loss.dtype)
         predictions = tf.cast(predictions, self.loss.dtype)
         loss = self._loss_of_predictions(masks, predictions, share)
@@ -209,11 +214,11 @@ class _Replicas:
 
 
 class _Share:
-    """What a replica has of a batch: a slice, and how much it counts."""
+    """A replica's share of a batch: a slice and its weight."""
 
     def __init__(self, images, count):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        # No share may be empty: statistics of nothing are no numbers.
+        # No share may be empty, or batch norm would divide by zero.
         few = images < count
         self.images = images  # of the whole batch
         self.first = tf.where(few, 0, images * replica // count)
@@ -236,17 +241,17 @@ class _Share:
 
 
 def _add_up(tensors):
-    """Add over the replicas, also in the backward pass."""
+    """Add tensors over the replicas; gradients are added in turn."""
     return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
 
 
 def _is_one_a_sample(values):
-    """Whether the first axis is the batch, the only one of unknown size."""
-    if _mask_of(values) is not None:  # a mean over some of the pixels
+    """Return whether values have the batch, of unknown size, as first axis."""
+    if _mask_of(values) is not None:  # so their mean is over some pixels only
         return False
     return bool(values.shape.rank) and values.shape[0] is None
 
 
 def _mask_of(values):
-    """Return which values Keras counts; None is all."""
+    """Return which of a loss's values count, as Keras keeps it, or None."""
     return getattr(values, "_keras_mask", None)

@@ -1,10 +1,10 @@
 """Training on several devices, of one machine or of several.
 
 Keras's own `fit` runs under `tf.distribute.MirroredStrategy`, but not under
-`MultiWorkerMirroredStrategy`, and under neither does it weigh a last batch
-correctly that does not divide. `fit_replicas` serves both, and computes what
-one device computes on the whole batch. On the JAX backend Keras's own `fit`
-does it all, by `keras.distribution`, once `make_even` has seen the batches.
+`MultiWorkerMirroredStrategy`, and under neither does it weight a last batch
+correctly that the replicas don't divide. `fit_replicas` serves both, and
+computes what one device computes on the whole batch. On JAX Keras's own `fit`
+does so with `keras.distribution`, if `make_even` has prepared the batches.
 """
 
 import json
@@ -24,23 +24,23 @@ __all__ = [
 
 
 def open_strategy(name, devices=None):
-    """The strategy of a name: of `tf.distribute`, or of Keras for JAX.
+    """Return a strategy of `tf.distribute`, or of `keras.distribution` on JAX.
 
-    Must be called before the backend computes anything.
+    Call it before the backend computes anything.
 
     Args:
         name: `"mirrored"`, the devices of this machine; or `"multi_worker"`,
             those of all machines that the environment variable TF_CONFIG
             names, with one process a machine.
-        devices: For `"mirrored"` names such as `["GPU:0", "GPU:1"]`; `None`
+        devices: For `"mirrored"`, names such as `["GPU:0", "GPU:1"]`; `None`
             is all GPUs, or the CPU where there is none. `["CPU:0", "CPU:1"]`
-            splits the CPU in two, to try things out (not with JAX, which
-            splits it by XLA_FLAGS=--xla_force_host_platform_device_count=2).
+            splits the CPU in two, to try things out (JAX splits it by
+            XLA_FLAGS=--xla_force_host_platform_device_count=2 instead).
 
     Raises:
-        ValueError: If Keras's backend can't do it (TensorFlow can, JAX has
-            `"mirrored"` alone), a device does not exist, or TF_CONFIG is
-            missing or wrong.
+        ValueError: If Keras's backend does not support the strategy
+            (TensorFlow supports both, JAX `"mirrored"` only), a device does
+            not exist, or TF_CONFIG is missing or wrong.
     """
     backend = keras.backend.backend()
     if backend == "jax" and name == "mirrored":
@@ -60,18 +60,21 @@ def open_strategy(name, devices=None):
 
 
 def make_even(batches, devices, images):
-    """Batches for `keras.distribution`, which divide by the devices.
+    """Repeat batches that the devices don't divide, for `keras.distribution`.
 
-    Where they don't, each is repeated as often as there are devices: means
-    over images stay what they were, pooled ones but for their smoothing. It
-    costs what the devices would have saved.
+    Such a batch is repeated once for every device, which costs what the
+    devices would have saved. A mean over its images stays the same, and a
+    pooled loss too except for its smoothing; a loss with `reduction="sum"`
+    is multiplied.
 
     Args:
         batches: A tf.data.Dataset of images and masks.
-        devices: Their number; divides all batches but the last of a pass.
-        images: How many there are in a pass. `None` repeats only the batches
-            that don't divide, for training: a mean over batches then gives
-            such a batch more weight.
+        devices: Number of devices. It divides all batches but the last of a
+            pass.
+        images: Number of images in a pass. If the devices don't divide it,
+            all batches are repeated, so that means over a pass weight every
+            image alike, as validation needs. `None`, for training, repeats
+            only the batches that need it.
     """
 
     def repeat(*batch):
@@ -84,18 +87,18 @@ def make_even(batches, devices, images):
 
 
 def count_devices(strategy):
-    """How many devices a strategy's batches are spread over."""
+    """Return the number of devices that share a strategy's batches."""
     if isinstance(strategy, keras.distribution.DataParallel):
         return strategy.device_mesh.devices.size
     return strategy.num_replicas_in_sync
 
 
 def is_chief(strategy):
-    """Whether this process is the one that writes files."""
+    """Return whether this process is the one that writes files."""
     resolver = getattr(strategy, "cluster_resolver", None)
     if resolver is None or not resolver.task_type:
         return True
-    # As long as no worker is called so, the first one is.
+    # Without a worker of that name the first one is the chief.
     return resolver.task_type == "chief" or (
         resolver.task_id == 0
         and "chief" not in resolver.cluster_spec().as_dict()
@@ -103,9 +106,9 @@ def is_chief(strategy):
 
 
 def synchronize_batch_norm(model):
-    """Let every batch norm take its statistics over all replicas.
+    """Make every batch norm compute its statistics over all replicas.
 
-    On JAX it always does, since a batch is one array over all devices.
+    On JAX it does so already: there a batch is one array on all devices.
     """
     if keras.backend.backend() == "jax":
         return
@@ -115,7 +118,7 @@ def synchronize_batch_norm(model):
 
 
 def check_agreement(strategy, number):
-    """Raises `ValueError` unless every worker calls this with one number."""
+    """Raise ValueError unless all workers call this with the same number."""
 
     def spread():
         context = tf.distribute.get_replica_context()
