@@ -27,7 +27,7 @@ def double_unet(
     name=None,
     dtype=None,
 ):
-    """DoubleU-Net, with or without Dual Cross-Attention.
+    """Build DoubleU-Net, with or without Dual Cross-Attention.
 
     A first network with VGG19 as its encoder gates the image for a second
     network, whose decoder reads the skips of both encoders. With DCA there
@@ -53,8 +53,8 @@ def double_unet(
         [0, 1] to `(batch, *sides, num_classes)`.
 
     Raises:
-        ValueError: If an argument is not as described, or the weights are not
-            to be read.
+        ValueError: If an argument is not as described, or the weights cannot
+            be read.
 
     Reference:
         - [DoubleU-Net](https://arxiv.org/abs/2006.04868)
@@ -75,7 +75,7 @@ def double_unet(
         inputs = keras.Input(input_shape)
         image = _normalise(inputs)
         vgg_skips, x = _vgg(image, encoder_filters)
-        # Three modules' inner arrays would be much to keep in training.
+        # Three modules would keep much for the backward pass.
         attend = functools.partial(scaffold.cross_attend, recompute=True)
         vgg_skips = attend(vgg_skips, dca, "vgg_dca_1")
         x = _pyramid(x, pyramid, "first_pyramid")
@@ -107,7 +107,7 @@ def double_unet(
 
 
 def _normalise(inputs):
-    """Three channels with the ImageNet statistics, from pixels in [0, 1]."""
+    """Normalise pixels in [0, 1] by the ImageNet statistics."""
     x, channels = inputs, inputs.shape[-1]
     if channels == 1:
         x = blocks.concatenate([x, x, x], "repeat")
@@ -122,7 +122,7 @@ def _normalise(inputs):
 
 
 def _vgg(x, widths):
-    """VGG19's raw features of its first four groups, and what it ends with."""
+    """Return VGG19's raw features of its first four groups, and its output."""
     skips = []
     for group, (width, count) in enumerate(
         zip(widths, VGG_CONVS, strict=True), 1
@@ -137,7 +137,7 @@ def _vgg(x, widths):
 
 
 def _pyramid(x, width, name):
-    """ASPP: a 1x1 and four dilated 3x3 convolutions side by side, then 1x1."""
+    """Apply ASPP: five parallel convolutions, concatenated, then a 1x1 one."""
     branches = [
         blocks.conv_norm_relu(x, width, f"{name}_branch_1", kernel_size=1)
     ]
@@ -158,7 +158,7 @@ def _pyramid(x, width, name):
 
 
 def _unit(x, width, name):
-    """The second convolution's raw output, and the unit's own output."""
+    """Return the second convolution's raw output, and the unit's output."""
     x = blocks.conv_norm_relu(x, width, f"{name}_1")
     raw = blocks.conv(x, width, 3, f"{name}_2_conv")
     x = blocks.norm_relu(raw, f"{name}_2")
@@ -166,7 +166,7 @@ def _unit(x, width, name):
 
 
 def _decoder(x, skips, widths, name):
-    """Up through the stages; `skips` is a list of skips for each stage."""
+    """Decode stage by stage; `skips` has a list of skips for each."""
     for stage in range(len(widths), 0, -1):
         block = f"{name}_{stage}"
         x = blocks.upsample(x, f"{block}_up")
@@ -176,7 +176,7 @@ def _decoder(x, skips, widths, name):
 
 
 def _read_vgg_weights(source, input_shape, widths):
-    """Kernel and bias for each of our VGG19 layers; empty without a source."""
+    """Return kernel and bias of each VGG19 layer; none without a source."""
     if source is None:
         return {}
     if len(input_shape) != 3 or input_shape[-1] not in (1, 3):
@@ -217,7 +217,7 @@ def _check_vgg_widths(weights, widths):
 
 
 def _from_caffe_input(kernel, bias):
-    """The first convolution for our input instead of Keras's.
+    """Convert the first convolution from Keras's input to ours.
 
     Keras's VGG19 expects blue-green-red pixels in [0, 255] less the mean
     (103.939, 116.779, 123.68); our model hands it red-green-blue ones in

@@ -21,7 +21,7 @@ def multi_res_unet(
     name=None,
     dtype=None,
 ):
-    """MultiResUNet, with or without Dual Cross-Attention.
+    """Build MultiResUNet, with or without Dual Cross-Attention.
 
     A U-Net of multi-resolution blocks whose skips pass residual paths.
 
@@ -80,7 +80,7 @@ def multi_res_unet(
 
 
 def _multi_res_block(x, size, name):
-    """Three 3x3 convolutions in a row, side by side, plus a 1x1 shortcut."""
+    """Concatenate three convolutions in a row, and add a 1x1 shortcut."""
     widths = [max(1, int(ALPHA * size * share)) for share in SHARES]
     shortcut = blocks.conv_norm(x, sum(widths), 1, f"{name}_shortcut")
     outputs = []
@@ -94,7 +94,7 @@ def _multi_res_block(x, size, name):
 
 
 def _residual_path(x, width, steps, name, attends):
-    """`steps` times ReLU(BN(conv3(x) + conv1(x))).
+    """Compute ReLU(BN(conv3(x) + conv1(x))), `steps` times.
 
     Dual Cross-Attention takes the last sum as it is: then the last step has
     neither norm nor ReLU.

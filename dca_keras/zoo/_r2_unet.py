@@ -16,7 +16,7 @@ def r2_unet(
     name=None,
     dtype=None,
 ):
-    """R2U-Net, with or without Dual Cross-Attention.
+    """Build R2U-Net, with or without Dual Cross-Attention.
 
     A U-Net of recurrent residual blocks: each convolution is applied three
     times with the same weights.
@@ -70,7 +70,7 @@ def r2_unet(
 
 
 def _recurrent_block(x, width, name):
-    """The block's raw output and the same after norm and ReLU."""
+    """Return the block's raw output, and the same after norm and ReLU."""
     x = shortcut = blocks.conv(x, width, 1, f"{name}_in_conv")
     x = blocks.norm_relu(x, f"{name}_in")
     x = _recurrent_conv(x, width, f"{name}_1", activated=True)
@@ -80,7 +80,7 @@ def _recurrent_block(x, width, name):
 
 
 def _recurrent_conv(x, width, name, activated, times=2):
-    """y = f(x), then `times` times y = f(x + y), always the same f.
+    """Compute y = f(x), then y = f(x + y) `times` times, with the same f.
 
     f is a 3x3 convolution, with batch norm and ReLU if `activated`. The
     shared batch norm counts every call in its running averages, as published.

@@ -18,7 +18,7 @@ def resunet_plus_plus(
     name=None,
     dtype=None,
 ):
-    """ResUnet++, with or without Dual Cross-Attention.
+    """Build ResUnet++, with or without Dual Cross-Attention.
 
     Pre-activation residual units with squeeze-and-excitation, an atrous
     pyramid (ASPP) at the bottom and before the head, and gates on the
@@ -84,7 +84,7 @@ def _stem(inputs, width):
 
 
 def _residual_unit(x, width, name, strides):
-    """Twice norm, ReLU, 3x3 convolution, plus a 1x1 shortcut."""
+    """Apply norm, ReLU, 3x3 convolution twice, and add a 1x1 shortcut."""
     shortcut = blocks.conv(
         x, width, 1, f"{name}_shortcut_conv", strides=strides
     )
@@ -96,7 +96,7 @@ def _residual_unit(x, width, name, strides):
 
 
 def _pyramid(x, width, name, activated):
-    """ASPP: dilated 3x3 convolutions summed, then a 1x1 convolution.
+    """Apply ASPP: dilated 3x3 convolutions, summed, then a 1x1 convolution.
 
     `activated` puts a ReLU after every batch norm. The published bridge has
     none, its output pyramid has all of them.
@@ -114,7 +114,7 @@ def _pyramid(x, width, name, activated):
 
 
 def _gate(skip, x, name):
-    """x times one number a pixel, computed from the skip and x, unbounded."""
+    """Multiply x by one unbounded number a pixel, from the skip and x."""
     width = x.shape[-1]
     skip = blocks.norm_relu(skip, f"{name}_skip")
     skip = blocks.conv(skip, width, 3, f"{name}_skip_conv")

@@ -16,7 +16,7 @@ def unet(
     name=None,
     dtype=None,
 ):
-    """U-Net, with or without Dual Cross-Attention.
+    """Build U-Net, with or without Dual Cross-Attention.
 
     Args:
         {common_arguments}

@@ -16,7 +16,7 @@ def vnet(
     name=None,
     dtype=None,
 ):
-    """V-Net, with or without Dual Cross-Attention.
+    """Build V-Net, with or without Dual Cross-Attention.
 
     Residual stages of 5x5 convolutions with PReLU that stride down and up by
     2x2 convolutions. The paper uses it in 2-D.
@@ -74,12 +74,12 @@ def vnet(
 
 
 def _num_convs(stage):
-    """Convolutions of a stage: one, two, then three from the third on."""
+    """Return a stage's number of convolutions: 1, 2, then always 3."""
     return min(stage, 3)
 
 
 def _first_stage(inputs, width, name, attends):
-    """The stage's raw feature for attention, and what goes on.
+    """Return the stage's raw feature for attention, and its output.
 
     Only the raw feature has the 1x1 shortcut, so there is none without DCA.
     """
@@ -92,7 +92,7 @@ def _first_stage(inputs, width, name, attends):
 
 
 def _residual(x, shortcut, width, num_convs, name):
-    """5x5 convolutions with norm and PReLU between them, plus `shortcut`."""
+    """Apply 5x5 convolutions, norm and PReLU between, and add `shortcut`."""
     for i in range(1, num_convs + 1):
         x = blocks.conv(x, width, 5, f"{name}_{i}_conv")
         if i < num_convs:

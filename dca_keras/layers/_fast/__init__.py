@@ -1,8 +1,7 @@
 """The attentions and the reconstruction for less time and memory.
 
-Every function here computes what the `call` of the layer that it is given
-computes otherwise, and takes the layer's weights; tests compare the two on
-every backend. The equations are in `call`. What is gained, in this order:
+Every function here takes a layer and computes what its `call` computes, where
+the equations are; tests compare the two on every backend. How it saves:
 
 - Layer norms and affines are one scale and one bias a channel. They are folded
   into one another, so that few of them pass over the tokens (`folding`).
@@ -10,6 +9,13 @@ every backend. The equations are in `call`. What is gained, in this order:
   would be large, and its gradient is written out (`attention`).
 - The reconstruction recomputes what is as large as the skip in the backward
   pass, and at inference its batch norm acts before the upsampling.
+
+`keras.remat` recomputes channel attention, where `recompute` asks for it. It
+does not replace the gradients that are written out, which take less time for
+the same memory. On one core, forward and backward, with 4 x 784 tokens of 480
+channels, spatial attention took 208 ms (277 ms with the derived gradient), and
+282 ms where it recomputes its maps (332 ms with `keras.remat`); a
+reconstruction of 4 x 224 x 224 x 32 took 45 ms (55 ms with `keras.remat`).
 """
 
 from dca_keras.layers._fast.channel import attend_across_channels
