@@ -3,6 +3,7 @@
 import collections
 import csv
 import functools
+import os
 from pathlib import Path
 
 from dca_keras.data.archive import check_sizes, list_folder, shorten
@@ -102,7 +103,8 @@ def _find_splits(root):
     found, others = {}, []
     for path in list_folder(root, LAYOUT):
         split = NAMES.get(path.name.lower())
-        holds = [(path / kind).is_dir() for kind in ("images", "masks")]
+        # os.path's says False where a folder may not be entered.
+        holds = [os.path.isdir(path / kind) for kind in ("images", "masks")]
         if split is None and all(holds):
             others.append(path.name)
         elif path.name in SPLITS and path.is_dir() or split and any(holds):

@@ -1,9 +1,11 @@
 """Data sets by name: ours and those that users register."""
 
+import collections
 import dataclasses
 import inspect
 
 from dca_keras._registry import Registry
+from dca_keras.data.archive import shorten
 from dca_keras.data.samples import PROTOCOLS, Splits
 
 FACTS = ("class_names", "intensity_window", "published_batch")
@@ -131,6 +133,7 @@ def read_dataset(
             f"The reader of {name!r} must return `dca_keras.data.Splits`. "
             f"Received: {type(splits).__name__}"
         )
+    _check_names(name, splits)
     facts = {
         fact: value
         for fact, value in _FACTS[name].items()
@@ -138,6 +141,16 @@ def read_dataset(
     }
     splits = dataclasses.replace(splits, **facts)
     return splits if protocol == "held_out" else splits.as_in_paper()
+
+
+def _check_names(name, splits):
+    samples = (*splits.train, *splits.val, *splits.test)
+    counts = collections.Counter(sample.name for sample in samples)
+    if twice := [sample for sample, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"The reader of {name!r} must give every sample a name of its "
+            f"own, also across splits. Received twice: {shorten(twice)}."
+        )
 
 
 def _arguments(name, reader, given, own):

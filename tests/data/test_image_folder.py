@@ -1,3 +1,4 @@
+import os
 import pathlib
 import shutil
 
@@ -100,6 +101,21 @@ def test_splits_have_other_names_too(tmp_path, given):
     splits = read_dataset("image_folder", tmp_path)
     assert [len(split) for split in splits_of(splits)] == [5, 6, 7]
     assert splits.val[0].name == "val-case00"
+
+
+def test_a_closed_folder_beside_is_passed_over(tmp_path, monkeypatch):
+    write_folder(tmp_path)
+    (tmp_path / "lost+found").mkdir()
+    stat = os.stat
+
+    def forbid(path, *arguments, **options):
+        if "lost+found/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", forbid)
+    splits = read_dataset("image_folder", tmp_path)
+    assert sum(map(len, splits_of(splits))) == 40
 
 
 def test_a_folder_of_notes_is_no_split(tmp_path):

@@ -90,10 +90,20 @@ def test_refuses_a_reader_that_returns_no_splits(cells):
 def test_a_reader_may_know_its_folder(cells):
     @data.register_dataset("lab")
     def read_lab(data_dir="/data/lab"):
-        return data.Splits((data_dir,), (), ())
+        return data.Splits((data.Sample(data_dir, "", None),), (), ())
 
-    assert data.read_dataset("lab").train == ("/data/lab",)
-    assert data.read_dataset("lab", "here").train == ("here",)
+    assert data.read_dataset("lab").train[0].name == "/data/lab"
+    assert data.read_dataset("lab", "here").train[0].name == "here"
+
+
+def test_refuses_two_samples_of_one_name(cells):
+    @data.register_dataset("twins")
+    def read_twins():
+        sample = data.Sample("a", "a", None)
+        return data.Splits((sample,), (sample,), ())
+
+    with pytest.raises(ValueError, match="'twins' must .*Received twice: a"):
+        data.read_dataset("twins")
 
 
 WRONG_CALLS = [
