@@ -116,7 +116,7 @@ def find_skips(model):
 
 
 def find(graph):
-    """The graph's `Anatomy`, and each skip with its path's end.
+    """Return the graph's `Anatomy`, and each skip with its path's end.
 
     From the finest to the coarsest; there may be none.
     """
@@ -135,17 +135,17 @@ def find(graph):
 
 
 def keras_tensor(tensor):
-    """The Keras tensor of the outermost model that has it."""
+    """Return the Keras tensor of the outermost model that has it."""
     return tensor.aliases[min(tensor.aliases, key=len)][0]
 
 
 def layer_name(tensor):
-    """The name of the layer that computes `tensor`."""
+    """Return the name of the layer that computes `tensor`."""
     if tensor.producer is None:
         return keras_tensor(tensor).name
     return tensor.producer.name
 
 
 def _plain(step):
-    """A whole number as an integer."""
+    """Return a whole number as an integer."""
     return int(step) if step.denominator == 1 else step

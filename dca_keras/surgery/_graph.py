@@ -169,7 +169,7 @@ class Graph:
         return call.outputs
 
     def _specs(self, node, inputs):
-        """What the call gives for the inputs' known sides."""
+        """Return what the call gives for inputs of known sides."""
         if not any(None in x.shape[1:] for x in node.outputs):
             return [keras.KerasTensor(x.shape, x.dtype) for x in node.outputs]
         specs = {
@@ -187,7 +187,7 @@ class Graph:
         return keras.tree.flatten(outputs)
 
     def _measure(self, tensor, call):
-        """Sets the stride, from that of the input of the nearest size.
+        """Set the stride, from that of the input of the nearest size.
 
         Tokens, and what is pooled to a single pixel or to a given number of
         them, have no stride, but remember the map that they come from.
@@ -241,14 +241,14 @@ def _distance(sides, others):
 
 
 def _ratio(before, after):
-    """By which whole number a side shrinks or grows."""
+    """Return by which whole number a side shrinks or grows."""
     if before >= after:
         return Fraction(max(1, round(before / after)))
     return Fraction(1, max(1, round(after / before)))
 
 
 def functional(model):
-    """The model whose graph says what `model` computes, or None."""
+    """Return the model whose graph says what `model` computes, or None."""
     if isinstance(model, keras.Sequential):
         model = getattr(model, "_functional", None)
     if not (
@@ -260,7 +260,7 @@ def functional(model):
 
 
 def ordered_nodes(model):
-    """A functional model's calls, each after those that it depends on."""
+    """Yield a functional model's calls, each after what it depends on."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if not node.is_input:

@@ -40,7 +40,7 @@ class Copies:
                 self._pair(functional(old), functional(new))
 
     def copy(self, operation):
-        """The copy of a layer, of a model in a model, or of an operation."""
+        """Return the copy of a layer, a model in a model, or an operation."""
         if id(operation) not in self._made:
             inner = functional(operation)
             if inner is not None:
@@ -54,18 +54,18 @@ class Copies:
         return self._made[id(operation)][1]
 
     def put(self, operation, copy):
-        """Sets what stands for a model in the copy."""
+        """Set what stands for an operation in the new model."""
         self._made[id(operation)] = (operation, copy)
 
     def take_over_state(self):
-        """Weights, statistics and what is trainable, as in the originals."""
+        """Copy weights, statistics and `trainable` from the originals."""
         for layer, copy in self._made.values():
             if isinstance(layer, keras.layers.Layer) and not functional(layer):
                 _take_over_state(layer, copy)
 
 
 def rebuild(model, copies, name, edit=None):
-    """`model` with copies for its layers.
+    """Rebuild `model` with copies for its layers.
 
     Args:
         model: A functional model.
@@ -134,7 +134,7 @@ def _call(node, copies, made, replaced=None):
 
 
 def _needed(nodes, tensors):
-    """The nodes, in order, from which `tensors` are computed."""
+    """Return the nodes, in order, that `tensors` are computed by."""
     wanted, needed = {id(x) for x in tensors}, []
     for node in reversed(nodes):
         if any(id(x) in wanted for x in node.outputs):
@@ -155,6 +155,16 @@ def _fresh_input(x):
 
 
 def _copy_layer(layer):
+    if isinstance(layer, keras.layers.Lambda):
+        # The function itself: what is written of it may lack what it sees.
+        return keras.layers.Lambda(
+            layer.function,
+            output_shape=layer._output_shape,
+            mask=layer.mask,
+            arguments=layer.arguments,
+            name=layer.name,
+            dtype=layer.dtype_policy,
+        )
     # Classes that nobody registered are found by their names.
     classes = {type(x).__name__: type(x) for x in layer._flatten_layers()}
     kind, config = type(layer), {}
@@ -181,7 +191,7 @@ def _failure(layer, error):
 
 
 def _take_over_state(layer, copy):
-    """Copies a layer's weights, and its sublayers', by Keras's protocol."""
+    """Copy a layer's weights, and its sublayers', by Keras's protocol."""
     old, new = (list(x._flatten_layers()) for x in (layer, copy))
     same = len(old) == len(new) and all(
         [w.shape for w in a.weights] == [w.shape for w in b.weights]

@@ -36,7 +36,7 @@ class Anatomy:
         return self.bottleneck.descends_from(tensor)
 
     def candidates(self):
-        """`(skip, end of its path)` for whatever rejoins at its own scale."""
+        """Yield `(skip, end of its path)` for what rejoins at its own scale."""
         for call, ends in self.rejoining.items():
             stride, scale = call.outputs[0].stride, call.outputs[0].scale
             if not 0 < scale < self.bottleneck.scale:
@@ -48,7 +48,7 @@ class Anatomy:
                         yield skip, end
 
     def _beginning(self, end):
-        """Where the skip path that ends here leaves the encoder.
+        """Return where the skip path that ends here leaves the encoder.
 
         The end itself, if that is at another scale, is the image, or if
         several of the encoder's tensors meet on the path.
@@ -69,7 +69,7 @@ class Anatomy:
         return level[0] if len(level) == 1 else end
 
     def readers(self, skip, skips):
-        """The calls that read `skip` on its way to where it rejoins.
+        """Return the calls that read `skip` on its way to where it rejoins.
 
         Not the encoder's own, nor what other skips are computed from.
         """
@@ -84,7 +84,7 @@ class Anatomy:
         return readers
 
     def joins(self, readers):
-        """The calls at which what `readers` make of a skip rejoins."""
+        """Return the calls at which what `readers` make of a skip rejoins."""
         joins, queue = dict.fromkeys(readers), list(readers)
         for call in queue:
             if call not in self.rejoining:
@@ -99,7 +99,7 @@ def _union(masks):
 
 
 def bottlenecks(graph):
-    """Of the last network in the graph, and of the first: often one tensor.
+    """Return the bottleneck of the last network in the graph, and the first's.
 
     A tensor is coarsest if calls at finer scales merge what comes from it
     with something else, and there is none coarser. That ignores what never
@@ -112,10 +112,14 @@ def bottlenecks(graph):
     ]
     coarsest, scale = [], 0
     for tensor in graph.tensors:
-        if tensor.scale >= max(scale, 1) and any(
-            call.outputs[0].descends_from(tensor)
-            and call.outputs[0].scale < tensor.scale
-            for call in merging
+        if (
+            tensor.scale
+            and tensor.scale >= scale
+            and any(
+                call.outputs[0].descends_from(tensor)
+                and call.outputs[0].scale < tensor.scale
+                for call in merging
+            )
         ):
             if tensor.scale > scale:
                 coarsest, scale = [], tensor.scale
@@ -136,9 +140,9 @@ def bottlenecks(graph):
 
 
 def _where_it_goes_up(tensors):
-    """The deepest, or one at its level before it that is already upsampled.
+    """Return the deepest, or one before it that is already upsampled.
 
-    In an attention gate, what the bottleneck gates is computed at the
+    An attention gate that the bottleneck opens is computed at the
     bottleneck's own scale, and is deeper than the bottleneck.
     """
     deepest = max(tensors, key=lambda x: (x.depth, x.index))

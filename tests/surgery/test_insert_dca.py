@@ -114,7 +114,7 @@ def test_a_start_at_the_identity(pair):
     gates = [w for w in new.get_layer("dca").weights if w.name == "gate"]
     assert len(gates) == len(new.get_layer("dca").patch_sizes)
     for gate in gates:
-        gate.assign(ops.ones_like(gate))
+        gate.assign(ops.ones(gate.shape))
     paper = insert_dca(model)
     for weight in new.weights:
         if weight.name != "gate":
@@ -387,6 +387,21 @@ def test_layers_that_do_not_know_their_config():
             np.testing.assert_array_equal(y, expected)
         ours = {id(v) for v in model.variables}
         assert not ours & {id(v) for v in new.variables}
+
+
+def test_lambda_layers():
+    factor = 3.0  # what a saved lambda would have lost
+    model = with_layer(
+        lambda width: keras.Sequential(
+            [
+                layers.Conv2D(width, 1),
+                layers.Lambda(lambda x: x * factor, name="times"),
+            ]
+        )
+    )
+    new = insert_dca(model, start="identity")
+    x = inputs_of(model)
+    np.testing.assert_array_equal(outputs_of(new, x), outputs_of(model, x))
 
 
 def one_skip():
