@@ -25,6 +25,8 @@ FORMATS = {
         {"int8": True},
     ),
 }
+# The model that is exported in every run of the tests; the rest is slow.
+QUICK = (("unet", True), ("vnet", False))
 NEEDED = {
     "onnx": ("tf2onnx", "onnxruntime"),
     "openvino": ("openvino",),
@@ -68,8 +70,16 @@ def norms_of(model):
 # === The model that is exported ===
 
 
-@pytest.mark.parametrize("dca", [False, True])
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize(
+    ("name", "dca"),
+    [
+        pytest.param(
+            name, dca, marks=() if (name, dca) in QUICK else pytest.mark.slow
+        )
+        for name in list_models()
+        for dca in (False, True)
+    ],
+)
 def test_folding_changes_no_answer(name, dca):
     model = narrow_model(name, dca, dtype="float64")
     images = draw(2, (32, 48), 3)
@@ -151,6 +161,7 @@ def test_says_what_can_be_exported(options, message):
 # === SavedModel ===
 
 
+@pytest.mark.slow
 def test_half_the_bytes(tmp_path):
     model = narrow_model("unet", False)
     full, *halves = (
@@ -189,7 +200,9 @@ def test_any_size_that_the_architecture_allows(tmp_path):
     ("shape", "classes", "signatures"),
     [
         ((32, 32, 1), 3, ["image_bytes", "mask_png", "serving_default"]),
-        ((32, 32, 4), 1, ["serving_default"]),
+        pytest.param(
+            (32, 32, 4), 1, ["serving_default"], marks=pytest.mark.slow
+        ),
         ((16, 16, 16, 1), 2, ["serving_default"]),
     ],
 )
@@ -294,7 +307,13 @@ def test_says_what_is_no_saved_model(tmp_path, found):
 # === Other runtimes ===
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "format",
+    [
+        pytest.param(name, marks=() if name == "onnx" else pytest.mark.slow)
+        for name in FORMATS
+    ],
+)
 def test_other_runtimes_say_the_same(tmp_path, format):
     for module in NEEDED[format]:
         pytest.importorskip(module)
@@ -338,6 +357,7 @@ def test_keeps_no_file_that_says_something_else(tmp_path, format):
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
+@pytest.mark.slow
 def test_an_exact_gelu_is_exported_or_refused(tmp_path):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")

@@ -186,6 +186,7 @@ def test_refuses_arrays_that_are_no_images(signatures, kind):
 # === Behind servers ===
 
 
+@pytest.mark.slow
 def test_kserve_answers_in_tensorflow_servings_form(model, rest_port, photos):
     images = [read_image(path) for path in photos]
     resized = np.stack([resize_image(image, SIZE) for image in images])
@@ -202,6 +203,7 @@ def test_kserve_answers_in_tensorflow_servings_form(model, rest_port, photos):
         assert difference(found[:height, :width], expected) < 1e-5
 
 
+@pytest.mark.slow
 def test_kserve_answers_the_next_request(rest_port):
     good = {"signature_name": "mask_png"}
     good["instances"] = [{"image_bytes": row(odd_files()["grey"])}]
@@ -248,6 +250,7 @@ def test_grpc_answers_predict_requests(model, rpc_port, photos):
         assert difference(tf.make_ndarray(ask(images)), expected) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["rest", "grpc"])
 def test_the_client(request, model, photos, tmp_path, form):
     if form == "rest":

@@ -46,6 +46,16 @@ def dca(request):
     return request.param
 
 
+# For tests that take long: a plain model has no part that DCA's lacks.
+plain_is_slow = pytest.mark.parametrize(
+    "dca",
+    [
+        pytest.param(False, id="plain", marks=pytest.mark.slow),
+        pytest.param(True, id="dca"),
+    ],
+)
+
+
 def test_parameters_and_names(builder, dca):
     model = builder(dca=dca)
     weights = model.trainable_weights
@@ -66,14 +76,17 @@ def test_shapes_and_head(builder, dca):
     check.check_shapes_and_head(builder, dca)
 
 
+@plain_is_slow
 def test_initial_values(builder, dca):
     check.check_initial_values(builder, dca)
 
 
+@plain_is_slow
 def test_any_size(builder, dca):
     check.check_any_size(builder, dca)
 
 
+@plain_is_slow
 def test_volumes(builder, dca):
     check.check_volumes(builder, dca)
 
@@ -83,7 +96,10 @@ def test_channels_first(builder, dca):
 
 
 @on_tensorflow
-@pytest.mark.parametrize("dimensions", [2, 3])
+@plain_is_slow
+@pytest.mark.parametrize(
+    "dimensions", [2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_every_weight_learns(builder, dca, dimensions):
     check.check_every_weight_learns(builder, dca, dimensions)
 
@@ -93,7 +109,11 @@ def test_saving(builder, dca, tmp_path):
 
 
 @on_tensorflow
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@plain_is_slow
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)],
+)
 def test_mixed_precision(builder, dca, policy):
     check.check_mixed_precision(builder, dca, policy)
 
