@@ -218,4 +218,4 @@ def print_scores(scores):
         f"IoU {scores['iou']:.4f} (means over {scores['images']} images)"
     )
     if scores["protocol"] == "paper":
-        print_line("  The epoch was chosen by these very images: too high.")
+        print_line("  The best epoch was chosen on these images: too high.")

@@ -1,7 +1,7 @@
 """Scores of trained models on held-out images, and reports of them."""
 
 from dca_keras.evaluation._comparison import compare
-from dca_keras.evaluation._intervals import mean_intervals
+from dca_keras.evaluation._intervals import mean_intervals, nested_intervals
 from dca_keras.evaluation._runs import (
     evaluate_dataset,
     evaluate_on,
@@ -21,5 +21,6 @@ __all__ = [
     "evaluate_on",
     "evaluate_run",
     "mean_intervals",
+    "nested_intervals",
     "score_table",
 ]

@@ -1,6 +1,5 @@
 """Runs side by side, and by how much they differ on the same images."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +7,19 @@ import pandas as pd
 
 from dca_keras._files import replace_file, write_json, write_text
 from dca_keras.evaluation._charts import draw_differences
+from dca_keras.evaluation._groups import (
+    case_scores,
+    group_by_recipe,
+    name_groups,
+    read_results,
+)
 from dca_keras.evaluation._intervals import (
     NESTED_BOOTSTRAP,
     nested_intervals,
 )
 from dca_keras.evaluation._scores import DISTANCES, SCORES, mean_defined
-from dca_keras.evaluation._table import by_score, foreground, plain, score_table
-from dca_keras.evaluation._wording import count, name_model, warn_of_few
-from dca_keras.run import Run
-
-# What two trainings of one recipe may differ in.
-_INCIDENTAL = ("seed", "data_dir", "cache")
-_SHARED = ("split", "classes", "distance_unit")
-_SHOWN_NAMES = 5
+from dca_keras.evaluation._table import by_score, plain
+from dca_keras.evaluation._wording import warn_of_few
 
 
 def compare(runs, split="test", output=None):
@@ -66,26 +65,19 @@ def compare(runs, split="test", output=None):
         ValueError: If there are fewer than two runs, a run has no scores, or
             they are not of the same images.
     """
-    paths = [_find_result(Path(run), split) for run in runs]
-    if len(set(paths)) < 2 or len(set(paths)) < len(paths):
-        raise ValueError(
-            "`runs` must be two or more that differ. Received: "
-            f"{', '.join(map(str, runs)) or 'none'}"
-        )
-    results = {path: _read_result(path) for path in paths}
-    _check_same_images(results)
-    groups = _group(results)
+    results = read_results(runs, split)
+    groups = group_by_recipe(results)
     scores = [
-        np.stack([_case_scores(result) for result in members.values()])
+        np.stack([case_scores(result) for result in members.values()])
         for members in groups
     ]
     described = [
         _describe(name, members, runs, scores[0] if place else None)
         for place, (name, members, runs) in enumerate(
-            zip(_name_groups(groups), groups, scores, strict=True)
+            zip(name_groups(groups), groups, scores, strict=True)
         )
     ]
-    first = results[paths[0]]
+    first = next(iter(results.values()))
     shown = ("data", "split", "images", "cases", "distance_unit")
     comparison = {
         **{key: first[key] for key in shown},
@@ -98,98 +90,6 @@ def compare(runs, split="test", output=None):
     if output is not None:
         _write(Path(output), comparison)
     return comparison
-
-
-def _find_result(run, split):
-    if run.suffix == ".json":
-        path = run
-    else:
-        path = Run(run).path("metrics", split)
-    if not path.is_file():
-        raise ValueError(
-            f"{path} is missing. `dca-keras evaluate {run} --split {split}` "
-            "writes it."
-        )
-    return path
-
-
-def _read_result(path):
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if "part" in result:  # The word of earlier versions.
-            result["split"] = result.pop("part")
-        _case_scores(result)
-        classes = list(result["class_names"].values())
-        if len(classes) == 1:  # Older runs call any single class foreground.
-            classes = ["foreground"]
-        result["classes"] = classes
-        for key in ("data", "images", "cases", *_SHARED):
-            result[key]
-        return result | {"names": {_name(row) for row in result["per_image"]}}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} does not hold the scores of every case: {error!r}. "
-            "`dca-keras evaluate` writes it again."
-        ) from error
-
-
-def _case_scores(result):
-    """The foreground's scores of every case, by their names, (cases, 6)."""
-    table = score_table(result, over="cases")
-    return foreground(table)[np.argsort(table["case"].unique())]
-
-
-def _check_same_images(results):
-    (first_path, first), *others = results.items()
-    for path, result in others:
-        ours, theirs = first["names"], result["names"]
-        if ours != theirs:
-            raise ValueError(
-                "Runs must have been scored on the same images. "
-                f"{first_path} alone has {_list(ours - theirs)}; {path} alone "
-                f"has {_list(theirs - ours)}. Evaluate them on the same data."
-            )
-        for key in _SHARED:
-            if first[key] != result[key]:
-                raise ValueError(
-                    f"Runs must agree in `{key}`. {first_path} has "
-                    f"{first[key]!r} and {path} has {result[key]!r}. Evaluate "
-                    "them on the same data."
-                )
-
-
-def _name(row):
-    name, case = row["name"], row["case"]
-    return name if name == case else f"{name} of case {case}"
-
-
-def _list(names):
-    shown = ", ".join(sorted(names)[:_SHOWN_NAMES])
-    more = ", …" * (len(names) > _SHOWN_NAMES)
-    return count(len(names), "image") + f" ({shown}{more})" * bool(names)
-
-
-def _group(results):
-    """Results by path, in one dictionary for each recipe."""
-    groups = {}
-    for path, result in results.items():
-        recipe = result.get("recipe")
-        key = str(path)
-        if recipe is not None:
-            kept = {k: v for k, v in recipe.items() if k not in _INCIDENTAL}
-            key = json.dumps(kept, sort_keys=True)
-        groups.setdefault(key, {})[path] = result
-    return list(groups.values())
-
-
-def _name_groups(groups):
-    """What tells groups apart: the model, or else the first run's folder."""
-    names = [name_model(next(iter(members.values()))) for members in groups]
-    folders = [next(iter(members)).parent.name for members in groups]
-    return [
-        name if names.count(name) == 1 else f"{name} ({folder})"
-        for name, folder in zip(names, folders, strict=True)
-    ]
 
 
 def _describe(name, members, runs, first):
