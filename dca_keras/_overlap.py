@@ -47,15 +47,15 @@ def read_masks(y_true, y_pred, ignored=None):
     Args:
         y_true: Masks `(batch, *spatial, 1)`, `(batch, *spatial)` or one-hot.
         y_pred: Predictions `(batch, *spatial, channels)`.
-        ignored: An index that is no class and yet right.
+        ignored: An index that is valid although it is no class.
 
     Returns:
         The masks, `(batch, *spatial, 1)` or one-hot, in the dtype of
-        `y_pred`; and `(batch,)`, whether an image's mask is wrong.
+        `y_pred`; and which of them hold values that are no class, `(batch,)`.
 
     Raises:
-        ValueError: If the shapes don't match; in eager use also where a mask
-            is wrong.
+        ValueError: If the shapes don't match; in eager use also if a mask
+            holds a value that is no class.
     """
     channels = y_pred.shape[-1]
     y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
@@ -76,10 +76,10 @@ def read_masks(y_true, y_pred, ignored=None):
 
 
 def class_maps(masks, channels):
-    """Return one map a class, 1 in it and 0 elsewhere.
+    """Return a map for each class, 1 where the class is and 0 elsewhere.
 
-    One class is whatever is not 0; of several, `masks` holds the indices, or
-    is one-hot already. The result has the dtype of `masks`.
+    For one class it is 1 where the mask is not 0. For several the masks hold
+    class indices, or are one-hot already. The dtype is that of `masks`.
     """
     if channels == 1 or masks.shape[-1] == channels:
         return ops.cast(masks != 0, masks.dtype)
@@ -110,7 +110,7 @@ def overlap_sums(target, wrong, y_pred, include_background):
 
 
 def pool(sums):
-    """Add each of the sums over the batch, and repeat it for every image."""
+    """Add each of the sums over the batch and repeat it for every image."""
     return tuple(
         ops.broadcast_to(ops.sum(part, axis=0, keepdims=True), ops.shape(part))
         for part in sums
@@ -129,8 +129,8 @@ def iou(intersection, predicted, target, smooth):
 
 
 def _mean_ratio(numerator, denominator):
-    # Nothing there and nothing found is a score of 1. Choosing the
-    # denominator as well as the ratio keeps NaN out of the gradient.
+    # A class that neither mask holds scores 1. Replacing the denominator as
+    # well as the ratio keeps NaN out of the gradient.
     empty = denominator < keras.config.epsilon()
     ratio = numerator / ops.where(empty, 1.0, denominator)
     return ops.mean(ops.where(empty, 1.0, ratio), axis=-1)
@@ -159,7 +159,7 @@ def _refuse(wrong, masks, channels):
         if not bool(ops.any(wrong)):
             return
     except (TypeError, RuntimeError):
-        return  # in a graph, where nothing has a value yet
+        return  # in a graph, where tensors have no values yet
     values = ops.convert_to_numpy(masks)
     seen = sorted({float(value) for value in values.ravel()})
     shown = ", ".join(f"{value:g}" for value in seen[:10])
@@ -171,6 +171,6 @@ def _refuse(wrong, masks, channels):
     raise ValueError(
         f"`y_true` must hold {rule} for `y_pred` of {channels} channels. "
         f"Received: values {shown}{', …' if len(seen) > 10 else ''}. Fractions "
-        "come of resizing masks by interpolation: use the nearest neighbour. "
-        "`dca_keras.data.check_batch` looks at a batch more closely."
+        "come from interpolation: resize masks by nearest neighbour. "
+        "`dca_keras.data.check_batch` checks a batch more closely."
     )

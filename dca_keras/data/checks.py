@@ -1,16 +1,16 @@
-"""A look at one batch before a model is fitted to batches like it."""
+"""Check a batch of images and masks before training on such batches."""
 
 import numpy as np
 
-TOLERANCE = 1e-3  # of intensities, beyond [0, 1]; bicubic resizing needs some
+TOLERANCE = 1e-3  # by how far intensities may leave [0, 1]
 
 
 def check_batch(images, masks=None, num_classes=None, model=None):
     """Check that a batch of images and masks is what training expects.
 
     Images are floats in [0, 1] with their channels last. Masks hold integers
-    on the images' grid: 0 and one other value for one class (any nonzero
-    pixel is foreground), class indices for several; one-hot masks do as well.
+    on the images' grid: 0 and one other value for one class, since any
+    nonzero pixel is foreground; class indices, or one-hot, for several.
 
     Args:
         images: Array or tensor `(batch, *spatial, channels)`. Or a
@@ -19,14 +19,14 @@ def check_batch(images, masks=None, num_classes=None, model=None):
         masks: Array or tensor `(batch, *spatial, 1)`, `(batch, *spatial)`,
             or one-hot `(batch, *spatial, num_classes)`.
         num_classes: 1, or the number of classes with the background. `None`
-            is the model's; without a model only what holds for any number
-            is checked.
+            is the model's; without a model only whole, non-negative values
+            are asked for.
         model: A Keras model that must take the images and whose output must
             lie on the masks' grid.
 
     Returns:
-        A dictionary of what was seen: shapes, types, the range of the
-        intensities, and the share of the pixels that each class has.
+        A dictionary of shapes, dtypes, the range of the intensities, and the
+        share of the pixels that each class has.
 
     Raises:
         ValueError: If something is wrong; it says what was seen and how to
@@ -66,7 +66,7 @@ def check_batch(images, masks=None, num_classes=None, model=None):
 def _first_batch(batches):
     batch = next(iter(batches), None)
     if not isinstance(batch, list | tuple):
-        batch = batches  # perhaps the pair itself
+        batch = batches  # a pair rather than an iterable of pairs
     if not isinstance(batch, list | tuple) or len(batch) < 2:
         raise ValueError(
             "`images` must be an array with `masks` beside it, or a dataset "
@@ -80,7 +80,7 @@ def _to_array(values):
     if hasattr(values, "detach"):  # a tensor of PyTorch's
         values = values.detach().cpu()
     array = np.asarray(values)
-    # Such as bfloat16, which NumPy does not know.
+    # NumPy does not know bfloat16.
     return array.astype("float32") if array.dtype.kind == "V" else array
 
 
@@ -93,7 +93,7 @@ def _check_shape_of_images(images, masks):
             f"{shape}. A single image needs a batch axis, `images[None]`; "
             "grey images need an axis of channels, `images[..., None]`."
         )
-    # The masks' grid, or the size of the axes, tell where the channels are.
+    # The size of the axes, or the masks' grid, tells where the channels are.
     few = len(shape) == 4 and shape[1] <= 4 < shape[-1]
     if few or (shape[1] != shape[-1] and shape[2:] == masks.shape[1:][:2]):
         raise ValueError(
