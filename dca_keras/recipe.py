@@ -29,7 +29,7 @@ from dca_keras._fields import (
 from dca_keras._plugins import load_plugins
 from dca_keras.config import DCAConfig
 
-SPLITS = PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 ATTENTION = tuple(f.name for f in dataclasses.fields(DCAConfig))
 # By whether there is channel attention and whether there is spatial.
 VARIANTS = {

@@ -51,6 +51,62 @@ def test_a_run_knows_what_is_in_it(run):
     assert repr(found).endswith("  scores  val: Dice 0.5000, IoU 1.0000")
 
 
+# What the version before losses and optimizers had names wrote.
+OLD = {
+    "recipe": {
+        "model": "unet",
+        "data": "image_folder",
+        "data_dir": "/somewhere/else",
+        "partial": False,
+        "empty_masks": True,
+        "skip_broken": False,
+        "cache": "memory",
+        "protocol": "held_out",
+        "dca": False,
+        "patch_size": 8,
+        "blocks": 1,
+        "channel_heads": 1,
+        "spatial_heads": 4,
+        "channel_attention": True,
+        "spatial_attention": True,
+        "token_activation": False,
+        "image_size": [32, 32],
+        "channels": 3,
+        "num_classes": 1,
+        "filters": [4, 4, 8],
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 0.001,
+        "schedule": "polynomial",
+        "patience": None,
+        "per_image_loss": True,
+        "augment": True,
+        "seed": 0,
+        "dtype": "float32",
+        "strategy": "single",
+        "sync_batch_norm": False,
+    },
+    "samples": {"train": ["a"], "val": ["b"], "test": ["c"]},
+    "versions": {"dca_keras": "0.1.0"},
+}
+
+
+def test_reads_a_run_of_an_earlier_version(run):
+    write_json(run / "recipe.json", OLD)
+    found = dca_keras.Run(run)
+    assert found.recipe.loss == {
+        "class_name": "DiceLoss",
+        "config": {"per_image": True},
+    }
+    assert (found.recipe.optimizer, found.recipe.monitor) == (
+        "adam",
+        "val_dice",
+    )
+    assert found.best_epoch["epoch"] == 2
+    assert found.load_model().input_shape == (None, 32, 32, 3)
+    assert '--loss \'{"class_name": "DiceLoss"' in found.recipe.command()
+
+
 def test_a_run_names_its_paths(tmp_path):
     run = dca_keras.Run(tmp_path)
     assert run.path("model") == tmp_path / "model.keras"

@@ -1,4 +1,4 @@
-"""The images of a recipe, each loaded once before any work starts."""
+"""The images of a recipe, each loaded once before training starts."""
 
 import dataclasses
 
@@ -10,26 +10,47 @@ from rich.progress import (
 )
 
 from dca_keras.data import check_samples
-from dca_keras.recipe import PARTS
+from dca_keras.recipe import SPLITS
 
 
 def read_usable(recipe, console):
-    """Reads a recipe's dataset and loads every sample once.
+    """Read a recipe's data set and load every sample once.
 
     Args:
         recipe: A `Recipe`.
         console: The `rich` console for the progress.
 
     Returns:
-        The `Splits`, less the samples that can't be used where the recipe
-        says to go on without; these are listed on the console.
+        The `Splits`. Where `recipe.skip_broken` is true, they are without
+        the samples that can't be used, which are listed on the console.
 
     Raises:
-        ValueError: If the dataset can't be read, or samples can't be used.
+        ValueError: If the data set can't be read, or samples can't be used.
     """
     splits = recipe.read_dataset()
-    names = PARTS if splits.protocol == "held_out" else ("train", "val")
-    parts = {name: getattr(splits, name) for name in names}
+    # The test split of the paper's protocol is its validation split.
+    names = SPLITS if splits.protocol == "held_out" else ("train", "val")
+    samples = {name: getattr(splits, name) for name in names}
+    good, errors = _load_all(samples, recipe, console)
+    if not errors:
+        return splits
+    for error in errors:
+        console.print(f"Skipped: {error}", soft_wrap=True, markup=False)
+    kept = {sample.name for sample in good}
+    samples = {
+        name: tuple(sample for sample in own if sample.name in kept)
+        for name, own in samples.items()
+    }
+    if empty := [name for name, own in samples.items() if not own]:
+        raise ValueError(
+            f"Without the broken images, {', '.join(empty)} would be empty. "
+            "Repair or replace them."
+        )
+    return dataclasses.replace(splits, **{"test": samples["val"]} | samples)
+
+
+def _load_all(samples, recipe, console):
+    """Return the samples that can be used, and what is wrong with the rest."""
     columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns,
@@ -37,28 +58,10 @@ def read_usable(recipe, console):
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task("", total=sum(map(len, parts.values())))
-        samples = [sample for part in parts.values() for sample in part]
-        good, errors = check_samples(
-            samples,
+        task = bar.add_task("", total=sum(map(len, samples.values())))
+        return check_samples(
+            [sample for own in samples.values() for sample in own],
             on_checked=lambda: bar.advance(task),
             skip_broken=recipe.skip_broken,
             allow_empty=recipe.empty_masks,
         )
-    if not errors:
-        return splits
-    for error in errors:
-        console.print(f"Skipped: {error}", soft_wrap=True, markup=False)
-    kept = {sample.name for sample in good}
-    parts = {
-        name: tuple(sample for sample in part if sample.name in kept)
-        for name, part in parts.items()
-    }
-    if empty := [name for name, part in parts.items() if not part]:
-        raise ValueError(
-            f"Without the broken images, {', '.join(empty)} would be empty. "
-            "Mend them."
-        )
-    if "test" not in parts:
-        parts["test"] = parts["val"]
-    return dataclasses.replace(splits, **parts)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import dca_keras
 from dca_keras.evaluation import evaluate_model
 from dca_keras.prediction import load_run
 from dca_keras.training import _train as training
@@ -139,6 +140,38 @@ def test_ctrl_c_leaves_what_can_be_resumed(
     before = (stopped / "checkpoint.h5").read_bytes()
     train(recipe, stopped, resume=True, console=QUIET)  # Nothing is left to do.
     assert (stopped / "checkpoint.h5").read_bytes() == before
+
+
+def test_any_loss_and_optimizer_trains_and_is_resumed(
+    tmp_path, data_dir, monkeypatch
+):
+    recipe = tiny_recipe(
+        data_dir,
+        epochs=3,
+        loss={"class_name": "Tversky", "config": {"alpha": 0.3, "beta": 0.7}},
+        optimizer={"class_name": "SGD", "config": {"momentum": 0.9}},
+        weight_decay=1e-3,
+        clip_norm=0.5,
+        schedule="cosine",
+        warmup_epochs=1,
+        monitor="val_loss",
+    )
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "StopEarly", Interrupted)
+        train(recipe, stopped, console=QUIET)
+    train(recipe, stopped, resume=True, console=QUIET)
+    train(recipe, whole, console=QUIET)
+    assert_same_run(stopped, whole)
+    run = dca_keras.Run(whole)
+    assert run.recipe == recipe
+    assert run.best_epoch["val_loss"] == run.history["val_loss"].min()
+    kept, last = run.load_model(), run.load_model("last")
+    same = all(
+        np.array_equal(*pair)
+        for pair in zip(kept.get_weights(), last.get_weights(), strict=True)
+    )
+    assert same == (run.best_epoch["epoch"] == 3)
 
 
 def assert_same_run(first, second):
@@ -323,6 +356,8 @@ def test_the_output_is_no_file(tmp_path, data_dir):
 
 
 BAD_RECIPES = [
+    ({"loss": "dicee"}, "`loss` must be one that Keras or a plugin knows"),
+    ({"optimizer": "adamm"}, "`optimizer` must be one that Keras or a plugin"),
     ({"image_size": 30}, "sides must be multiples of 4"),
     ({"filters": (4, 8)}, "`filters` must be at least 3"),
     ({"data_dir": "/no/such/folder"}, "/no/such/folder can't be read"),
