@@ -43,7 +43,7 @@ class Checkpoint(typing.NamedTuple):
             before it, else `None`.
     """
 
-    epochs: list = ()
+    epochs: list
     arrays: list | None = None
     damage: str | None = None
 
