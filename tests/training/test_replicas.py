@@ -96,6 +96,7 @@ def test_replicas_and_workers_equal_one_device(tmp_path):
             )
 
 
+@pytest.mark.slow
 def test_jax_trains_a_pooled_loss_as_one_device_does(tmp_path):
     # Not all that Keras does on JAX is in double precision.
     jax = {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"}
@@ -125,6 +126,7 @@ def read_rows(path):
         ]
 
 
+@pytest.mark.slow
 def test_jax_spreads_batches_over_devices(tmp_path):
     sizes = ((40, 48), (32, 32), (52, 36), (36, 36), (40, 40))
     data_dir = write_images(tmp_path / "images", sizes)
@@ -149,6 +151,7 @@ def test_jax_spreads_batches_over_devices(tmp_path):
             assert other[name] == pytest.approx(row[name], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_others_and_a_restart_resumes(tmp_path):
     sizes = ((40, 48), (32, 32), (52, 36), (36, 36), (40, 40))
     data_dir = write_images(tmp_path / "images", sizes)

@@ -78,10 +78,11 @@ def test_files_move_between_backends(backend, tmp_path):
             np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @main_backend
 @other_backend
 def test_suites_on_other_backends(backend):
-    run(backend, "-m", "pytest", "-q", "-x", *SUITES)
+    run(backend, "-m", "pytest", "-q", "-x", "-m", "", *SUITES)
 
 
 MIRRORED = """
@@ -134,6 +135,7 @@ for a, b in zip(one, both):
 """
 
 
+@pytest.mark.slow
 @main_backend
 def test_two_replicas_train_like_one_device():
     run("tensorflow", "-c", MIRRORED)
