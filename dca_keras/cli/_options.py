@@ -60,12 +60,12 @@ class Command(TyperCommand):
 
 
 def optional(kind, help, *names):
-    """An option that is None where it isn't given."""
+    """Return an option that is None where it isn't given."""
     return Annotated[kind | None, typer.Option(*names, help=help)]
 
 
 def recipe_option(name):
-    """An option for a field of `Recipe`, None where it isn't given."""
+    """Return an option for a field of `Recipe`, None where it isn't given."""
     own = Recipe.__dataclass_fields__[name]
     option, kind = option_name(name), own.metadata["rule"].kind
     if kind is bool:
@@ -146,7 +146,7 @@ def with_plugins(command):
 
 
 def parse_option(name, text):
-    """The value of a field of `Recipe` that its option's text stands for."""
+    """Return the value that an option's text gives a field of `Recipe`."""
     return parse(Recipe.__dataclass_fields__[name], text)
 
 
@@ -158,12 +158,12 @@ Partial = recipe_option("partial")
 
 
 def sides(text):
-    """The height and width that a text such as 192x256 or 256 names."""
+    """Return the height and width that a text such as 192x256 or 256 names."""
     return parse_option("image_size", text)
 
 
 def integers(option, text, separator):
-    """The integers of a text; None where the option isn't given."""
+    """Return the integers of a text; None where the option isn't given."""
     if text is None:
         return None
     return parse_text(option, text, lambda t: parse_integers(t, separator))
@@ -195,24 +195,24 @@ def name_options(message, command):
 
 
 def print_line(text):
-    """Prints to standard output what a program may read."""
+    """Print to standard output what a program may read."""
     out.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_warning(message):
-    """Prints to standard error what the user should know."""
+    """Print to standard error what the user should know."""
     text = Text.assemble(("Warning: ", "bold yellow"), message)
     err.print(text, soft_wrap=True)
 
 
 def print_error(error):
-    """Prints to standard error what the user can mend."""
+    """Print to standard error what the user can mend."""
     text = Text.assemble(("Error: ", "bold red"), str(error))
     err.print(text, soft_wrap=True)
 
 
 def print_scores(scores):
-    """Prints what `evaluate_run` returned, in a line."""
+    """Print what `evaluate_run` returned, in a line."""
     print_line(
         f"{scores['split']}: Dice {scores['dice']:.4f}, "
         f"IoU {scores['iou']:.4f} (means over {scores['images']} images)"

@@ -74,6 +74,7 @@ def predict(
     stop the others: it is named at the end, and the exit code is 1.
     """
     from dca_keras.prediction import predict_files
+    from dca_keras.run import Run
 
     quiet = not err.is_terminal
     with Progress(console=err, transient=True, disable=quiet) as bar:
@@ -94,7 +95,7 @@ def predict(
                 task, completed=done, total=total
             ),
         )
-    output = output or run / "predictions"
+    output = output or Run(run).path("predictions")
     if result.written:
         print_line(f"{len(result.written)} masks and overlays: {output}")
     for plan, count in result.plans.items():
