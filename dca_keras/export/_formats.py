@@ -64,9 +64,9 @@ def openvino(model, path, *, any_size=False, images=None):
         ValueError: If the model can't be written in this format, or the file
             differs from it by more than 1e-3. Then no file is left.
         ImportError: If the extra `openvino` is not installed,
-            or Keras is older than 3.11.
+            or Keras is older than 3.13.
     """
-    _check_keras("3.11", "openvino")
+    _check_keras("3.13", "openvino")
     import_extra("openvino", extra="openvino", purpose="Exporting to OpenVINO")
     options = {"format": "openvino"}
     return _write(model, path, ".xml", load_openvino, any_size, images, options)

@@ -392,7 +392,7 @@ def test_names_the_extra_before_any_work(
 
 @pytest.mark.parametrize(
     ("format", "version", "needed"),
-    [("openvino", "3.10.0", "3.11"), ("litert", "3.12.3", "3.13")],
+    [("openvino", "3.10.0", "3.13"), ("litert", "3.12.3", "3.13")],
 )
 def test_names_the_keras_that_a_format_needs(
     tmp_path, monkeypatch, format, version, needed
