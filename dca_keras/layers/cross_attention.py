@@ -39,22 +39,27 @@ class CrossAttention(keras.layers.Layer):
         for norm, width in zip(self.norms, widths, strict=True):
             norm.build((None, None, width))
         self.queries, self.keys, self.values, self.projections = (
-            [
-                self._affine(role, stage, widths)
-                for stage, _ in enumerate(widths, 1)
-            ]
+            [self._affine(role, stage) for stage, _ in enumerate(widths, 1)]
             for role in ("query", "key", "value", "projection")
         )
+        # In this order a seed draws the initial values it has always drawn.
+        roles = {
+            "projection": self.projections,
+            "query": self.queries,
+            "key": self.keys,
+            "value": self.values,
+        }
+        for i, width in enumerate(widths):
+            for role, affines in roles.items():
+                channels = sum(widths) if role in self.joint else width
+                affines[i].build((None, None, channels))
 
-    def _affine(self, role, stage, widths):
-        affine = Affine(
+    def _affine(self, role, stage):
+        return Affine(
             use_bias=role != "key" or self.key_bias,
             name=f"{role}_{stage}",
             dtype=self.dtype_policy,
         )
-        channels = sum(widths) if role in self.joint else widths[stage - 1]
-        affine.build((None, None, channels))
-        return affine
 
     def split_heads(self, tokens):
         """Divide channels into heads, `(batch, heads, tokens, channels)`."""
