@@ -50,6 +50,12 @@ def _models():
     return list_models()
 
 
+def _takes_filters(model):
+    from dca_keras.zoo import takes_argument
+
+    return takes_argument(model, "filters")
+
+
 def _datasets():
     from dca_keras.data import list_datasets
 
@@ -264,6 +270,11 @@ class Recipe:
         from dca_keras.zoo import create_model
 
         widths = {} if self.filters is None else {"filters": self.filters}
+        if widths and not _takes_filters(self.model):
+            raise ValueError(
+                f"`filters` must be left out for {self.model}, whose widths "
+                f"are fixed. Received: {self.filters}"
+            )
         return create_model(
             self.model,
             input_shape=(*self.image_size, self.channels),
@@ -356,6 +367,8 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     tables = _read_numbers()
     values = tables["defaults"]
     values |= tables["dataset"].get(data, {})
+    if model in _models() and not _takes_filters(model):
+        values.pop("filters", None)
     values |= tables.get("model", {}).get(model, {})
     values |= {k: v for k, v in overrides.items() if v is not None}
     if isinstance(values["image_size"], int):

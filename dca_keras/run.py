@@ -281,6 +281,7 @@ class Run:
     def _describe(self):
         recipe = self.recipe
         variant = "" if recipe.variant == "plain" else f" with {recipe.variant}"
+        variant = variant.replace("dca", "DCA").replace("_", ", ")
         size = "×".join(map(str, (*recipe.image_size, recipe.channels)))
         yield "model", f"{recipe.model}{variant}, {size}"
         counts = ", ".join(

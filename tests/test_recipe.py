@@ -6,9 +6,11 @@ from importlib import resources
 import pytest
 
 from dca_keras import recipe as recipes
+from dca_keras import zoo
+from dca_keras._registry import Registry
 from dca_keras.data import list_datasets
 from dca_keras.recipe import Recipe, make_recipe
-from dca_keras.zoo import list_models
+from dca_keras.zoo import _models, list_models
 
 
 def test_the_defaults_are_the_papers():
@@ -211,3 +213,24 @@ def test_the_run_is_named_after_the_recipe():
     assert recipe.run_name() == "vnet-dca_control-synthetic-seed3"
     recipe = dataclasses.replace(recipe, dca=False)
     assert recipe.run_name() == "vnet-synthetic-seed3"
+
+
+def test_widths_are_for_architectures_that_have_them(monkeypatch):
+    def my_net(
+        input_shape=(224, 224, 3),
+        num_classes=1,
+        *,
+        dca=True,
+        activation="auto",
+        name=None,
+        dtype=None,
+    ):
+        """Nothing, as it is never built."""
+
+    monkeypatch.setattr(_models, "_MODELS", Registry("model"))
+    zoo.register_model(my_net)
+    # The generated set's small widths are for our architectures.
+    assert make_recipe("my_net", "synthetic").filters is None
+    recipe = make_recipe("my_net", "synthetic", filters=(4, 8))
+    with pytest.raises(ValueError, match="`filters` must be left out for my_n"):
+        recipe.build_model()

@@ -15,6 +15,7 @@ VARIANTS = {
     "dca_channel": " with DCA's channel attention alone",
     "dca_spatial": " with DCA's spatial attention alone",
     "dca_control": " with DCA's residual and norm, without attention",
+    "dca_identity": " with DCA from the identity start",
 }
 DEFINITIONS = {
     "Dice and IoU": "How far prediction and truth overlap, from 0 (nowhere) "

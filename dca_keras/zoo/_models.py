@@ -100,6 +100,23 @@ def create_model(name, /, *args, **kwargs):
     return _MODELS.get(name)(*args, **kwargs)
 
 
+def takes_argument(name, argument):
+    """Whether the builder of the architecture `name` takes an argument.
+
+    Args:
+        name: One of `list_models()`.
+        argument: Name of an argument, such as "filters".
+
+    Raises:
+        ValueError: If there is no such architecture.
+    """
+    parameters = inspect.signature(_MODELS.get(name)).parameters
+    return argument in parameters or any(
+        parameter.kind is parameter.VAR_KEYWORD
+        for parameter in parameters.values()
+    )
+
+
 def _check_signature(builder):
     parameters = inspect.signature(builder).parameters
     named = {
