@@ -136,7 +136,7 @@ class Run:
             return Recipe.from_dict(record["recipe"])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if missing := self._missing_plugins():
-                raise ValueError(f"{error} {missing}") from error
+                raise ValueError(f"{error}. {missing}") from error
             raise _not_a_recipe(self.path("recipe"), error) from error
 
     @functools.cached_property
