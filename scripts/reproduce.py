@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from dca_keras._files import replace_file
-from dca_keras.cli._options import err, integers, sides
 from dca_keras.recipe import make_recipe
 from dca_keras.run import Run
 from dca_keras.zoo import list_models
@@ -81,7 +81,7 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
     runs: Path = Path("runs/reproduce"),
     filters: str | None = None,
-    image_size: str | None = None,
+    image_size: Annotated[str | None, typer.Option(help="192x256")] = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -95,16 +95,20 @@ def main(
             range(seeds),
             runs=runs,
             results=ZOO / "results",
-            console=err,
+            console=Console(stderr=True),
             data_dir=data_dir,
-            filters=integers("--filters", filters, ","),
-            image_size=sides(image_size),
+            filters=_integers(filters, ","),
+            image_size=_integers(image_size, "x"),
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
             dtype=dtype,
         )
     write_tables(ZOO)
+
+
+def _integers(text, separator):
+    return text and [int(number) for number in text.split(separator)]
 
 
 def _result_name(recipe):

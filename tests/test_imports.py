@@ -83,6 +83,20 @@ def test_imports_go_down(path):
 
 
 @pytest.mark.parametrize(
+    "path",
+    [*FILES, *(PACKAGE.parent / "scripts").rglob("*.py")],
+    ids=lambda path: str(path.relative_to(PACKAGE.parent)),
+)
+def test_nothing_private_crosses_packages(path):
+    for module in imported(path):
+        package, *rest = module.split(".")[1:] or [""]
+        if module.startswith("dca_keras.") and any(
+            name.startswith("_") and not name.startswith("__") for name in rest
+        ):
+            assert path.is_relative_to(PACKAGE / package), module
+
+
+@pytest.mark.parametrize(
     "path", sorted((PACKAGE / "zoo").glob("_[a-z]*.py")), ids=lambda p: p.stem
 )
 def test_architectures_do_not_import_one_another(path):
