@@ -143,6 +143,7 @@ def _find(identifier):
             for key, part in losses.items()
             if key == keras.saving.get_registered_name(part)
             and (inspect.isclass(part) or not _is_of_keras(part))
+            and part is not MaskLoss  # what wraps the others
         )
         raise ValueError(
             f"There is no loss {name!r}. There are: "
