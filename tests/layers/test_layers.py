@@ -85,3 +85,26 @@ def test_config_round_trip(layer):
 def test_bad_config(options, message):
     with pytest.raises(ValueError, match=message):
         DCAConfig(**options)
+
+
+def test_a_seed_draws_the_initial_values_of_recorded_runs():
+    shapes = [(None, 4, 4), (None, 4, 8)]
+    keras.utils.set_random_seed(0)
+    layer = layers.ChannelCrossAttention(heads=1)
+    layer.build(shapes)
+    keras.utils.set_random_seed(0)
+    for stage in range(len(shapes)):
+        for affines in (
+            layer.projections,
+            layer.queries,
+            layer.keys,
+            layer.values,
+        ):
+            expected = layers.Affine()
+            expected.build((None, None, affines[stage].scale.shape[0]))
+            for ours, drawn in zip(
+                affines[stage].weights, expected.weights, strict=True
+            ):
+                np.testing.assert_array_equal(
+                    ops.convert_to_numpy(ours), ops.convert_to_numpy(drawn)
+                )
