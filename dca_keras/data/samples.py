@@ -24,10 +24,13 @@ class Sample:
             belong to the same split.
         load: Returns the image, float32 (height, width, channels) in [0, 1],
             and the mask, int32 (height, width, 1), at their original size.
-            Raises a ValueError that names the file and what to do.
+            Of a volume, the image is (depth, height, width, channels) in the
+            file's own values, and the mask of the same rank. Raises a
+            ValueError that names the file and what to do.
         files: The paths it is read from, the image's first.
         spacing: Millimetres from pixel to pixel, (height, width), or (depth,
-            height, width) for a slice of a volume; None if not known.
+            height, width) for a volume or a slice of one; None if not known.
+        source: The sample before preprocessing; None for one as it was read.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Sample:
     load: Callable[[], tuple[np.ndarray, np.ndarray]]
     files: tuple[Path, ...] = ()
     spacing: tuple[float, ...] | None = None
+    source: "Sample | None" = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +60,14 @@ class Splits:
             whose format says it.
         published_batch: Images in a batch of the test in published work,
             whose scores pool the pixels of a batch; None if there is none.
+        modalities: What each channel of a volume was taken with, such as
+            ("CT",) or ("MRI", "MRI"). The volumes are in their own values
+            then, and need preprocessing; None for images in [0, 1].
+        channels: Number of the images' channels, if the reader found it.
+        num_classes: 1, or the number of classes with the background, if the
+            reader found it.
+        classes: Which values or colours of the mask files are which class,
+            as `classes.json` holds it; None if the files hold the indices.
     """
 
     train: tuple[Sample, ...]
@@ -65,6 +77,10 @@ class Splits:
     class_names: tuple[str, ...] | None = None
     intensity_window: tuple[float, float] | None = None
     published_batch: int | None = None
+    modalities: tuple[str, ...] | None = None
+    channels: int | None = None
+    num_classes: int | None = None
+    classes: dict | None = None
 
     def as_in_paper(self):
         """Return the same data under the paper's protocol."""
