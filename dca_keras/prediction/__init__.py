@@ -1,7 +1,7 @@
 """Predictions of trained models for images of any size, and for files."""
 
 from dca_keras.prediction._files import Predictions, predict_files
-from dca_keras.prediction._model import predict, to_mask
+from dca_keras.prediction._model import predict, predict_rows, to_mask
 from dca_keras.prediction._plan import PredictionPlan, plan_prediction
 from dca_keras.prediction._runs import load_run
 from dca_keras.prediction._sides import side_multiple
@@ -19,6 +19,7 @@ __all__ = [
     "plan_prediction",
     "predict",
     "predict_files",
+    "predict_rows",
     "side_multiple",
     "to_mask",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from dca_keras.data import resize_image
 from dca_keras.prediction._plan import PIXELS, plan_prediction
-from dca_keras.prediction._windows import blend_windows
+from dca_keras.prediction._windows import stream_windows
 
 # How far rounding may take a value above 1 or below 0.
 ROUNDING = 1e-4
@@ -26,7 +26,7 @@ def predict(
 
     `plan_prediction` decides how the model sees the image. Memory holds the
     image, the probabilities and one batch; and, if the image is padded or
-    resized, a copy of it.
+    resized, a copy of it. `predict_rows` needs no room for the probabilities.
 
     Args:
         model: A model that returns probabilities.
@@ -47,37 +47,72 @@ def predict(
         ValueError: If `image` is not as described above or has other channels
             than the model's, or an option does not fit.
     """
+    rows = predict_rows(
+        model,
+        image,
+        window=window,
+        overlap=overlap,
+        test_time_augmentation=test_time_augmentation,
+        batch_size=batch_size,
+    )
+    found = gather_rows(rows, len(image) if np.ndim(image) == 4 else 1)
+    return found if np.ndim(image) == 4 else found[0]
+
+
+def predict_rows(
+    model,
+    image,
+    *,
+    window=None,
+    overlap=None,
+    test_time_augmentation=False,
+    batch_size=None,
+):
+    """Return the probabilities of a stack, slice after slice.
+
+    A slice comes as soon as no later window reaches it, so that a volume's
+    probabilities need not fit in memory: it holds the image, one batch, and
+    as many slices as a window has.
+
+    Args:
+        model, image, window, overlap, test_time_augmentation, batch_size: As
+            in `predict`.
+
+    Returns:
+        An iterator over `(height, width, classes)`, float32, one for every
+        slice; a single image is a stack of one.
+
+    Raises:
+        ValueError: See `predict`.
+    """
     check_batch_size(batch_size)
     image = _check_image(model, image)
     plan = plan_prediction(
         model, image.shape[:-1], window=window, overlap=overlap
     )
-    flat = len(plan.window) == 2  # Then a volume is so many slices.
     stack = image if image.ndim == 4 else image[None]
-    if plan.size is not None:
-        stack = np.stack([resize_image(part, plan.size) for part in stack])
-    elif plan.padded:
-        inner = stack.shape[1:3] if flat else stack.shape[:3]
-        ends = [(0, a - b) for a, b in zip(plan.sides, inner, strict=True)]
-        ends = [(0, 0)] * flat + ends + [(0, 0)]
-        stack = np.pad(stack, ends, mode="reflect")
-    found = blend_windows(
+    flat = len(plan.window) == 2  # Then a volume is so many slices.
+    prepared, starts = _fit(stack, plan, flat)
+    rows = stream_windows(
         lambda windows: _predict_batch(
             model, windows, flat, test_time_augmentation
         ),
-        stack,
+        prepared,
         (1,) * flat + plan.window,
         (0,) * flat + plan.overlap,
         (1,) * flat + plan.multiple,
         batch_size or max(1, PIXELS // math.prod(plan.window)),
     )
-    height, width = image.shape[-3:-1]
-    if plan.size is not None:
-        found = np.stack(
-            [resize_image(part, (height, width)) for part in found]
-        )
-    found = found[: None if flat else len(image), :height, :width]
-    return found if image.ndim == 4 else found[0]
+    return _restore(rows, stack.shape[:-1], plan.size, starts)
+
+
+def gather_rows(rows, count):
+    """Put the `count` slices of an iterator in one array."""
+    first = next(rows)
+    found = np.empty((count, *first.shape), first.dtype)
+    for index, row in enumerate(itertools.chain([first], rows)):
+        found[index] = row
+    return found
 
 
 def to_mask(probabilities):
@@ -131,6 +166,34 @@ def _check_image(model, image):
             "255, or read the file with `dca_keras.data.read_image`."
         )
     return image.astype("float32", copy=False)
+
+
+def _fit(stack, plan, flat):
+    """A stack as the plan has it, and where its first pixel is in that."""
+    starts = (0, 0, 0)
+    if plan.size is not None:
+        resized = [resize_image(part, plan.size) for part in stack]
+        return np.stack(resized), starts
+    if not plan.padded:
+        return stack, starts
+    sides = (len(stack),) * flat + plan.sides
+    more = np.subtract(sides, stack.shape[:-1])
+    if plan.centred:
+        starts = tuple(more // 2)
+    ends = [*zip(starts, more - starts, strict=True), (0, 0)]
+    mode = "constant" if plan.centred else "reflect"
+    return np.pad(stack, ends, mode=mode), starts
+
+
+def _restore(rows, sides, size, starts):
+    """Undo `_fit` for the rows that come out of it."""
+    depth, height, width = sides
+    _, top, left = starts
+    for row in itertools.islice(rows, starts[0], starts[0] + depth):
+        if size is not None:
+            yield resize_image(row, (height, width))
+        else:
+            yield row[top : top + height, left : left + width]
 
 
 def _predict_batch(model, windows, flat, test_time_augmentation):

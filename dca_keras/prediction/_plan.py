@@ -19,7 +19,9 @@ class PredictionPlan(NamedTuple):
     Args:
         size: Sides that the image is resized to; `None` to keep its scale.
         sides: The image's sides after resizing and padding.
-        padded: Whether the image is padded, by reflection at the far ends.
+        padded: Whether the image is padded.
+        centred: Whether padding is zeros around the image, as around the
+            crops of a training; otherwise it is a reflection at the far ends.
         window: Sides of the sliding window, what the model sees at a time.
         overlap: Overlap of neighbouring windows in pixels, one a side.
         multiple: Windows start at multiples of these, one a side.
@@ -31,6 +33,7 @@ class PredictionPlan(NamedTuple):
     window: tuple
     overlap: tuple
     multiple: tuple
+    centred: bool = False
 
     def __str__(self):
         if self.size is not None:
@@ -105,7 +108,15 @@ def plan_prediction(model, sides, *, window=None, overlap=None):
                 f"Received: {shared} for {part} pixels"
             )
     padded = whole != sides
-    return PredictionPlan(None, whole, padded, window, tuple(overlap), multiple)
+    return PredictionPlan(
+        None,
+        whole,
+        padded,
+        window,
+        tuple(overlap),
+        multiple,
+        centred=padded and None not in own,
+    )
 
 
 def _choose_window(window, own, whole, multiple):

@@ -1,5 +1,6 @@
 """Sliding windows: their places, and one prediction blended from theirs."""
 
+import collections
 import itertools
 import math
 
@@ -54,10 +55,12 @@ def shared_pixels(overlap):
     return 2 * -(-overlap // 2) + overlap // 2
 
 
-def blend_windows(predict, image, window, overlap, multiple, batch_size):
-    """Predict an image in windows.
+def stream_windows(predict, image, window, overlap, multiple, batch_size):
+    """Predict an image in windows, and yield its finished rows in order.
 
-    Memory holds the image, the result and one batch.
+    A row is an index of the first axis: a slice of a volume. It is finished
+    when no later window reaches it. So memory holds the image, one batch and
+    the rows that windows still reach, `window[0]` of them and no more.
 
     Args:
         predict: A function from windows `(batch, …window, channels)` to
@@ -67,8 +70,8 @@ def blend_windows(predict, image, window, overlap, multiple, batch_size):
         overlap, multiple: As in `lay_windows`, one a side.
         batch_size: Number of windows that are predicted together.
 
-    Returns:
-        `(…sides, classes)`, float32.
+    Yields:
+        `(…sides[1:], classes)`, float32, for every index of the first side.
     """
     sides = image.shape[:-1]
     axes = [
@@ -77,9 +80,8 @@ def blend_windows(predict, image, window, overlap, multiple, batch_size):
     ]
     # The last axis varies fastest: windows of one batch are neighbours.
     places = itertools.product(*axes)
-    blended = None
-    for _ in range(0, math.prod(map(len, axes)), batch_size):
-        batch = list(itertools.islice(places, batch_size))
+    rows, first = collections.deque(), 0
+    for batch in iter(lambda: list(itertools.islice(places, batch_size)), []):
         cuts = [
             tuple(
                 slice(start, start + side)
@@ -88,9 +90,13 @@ def blend_windows(predict, image, window, overlap, multiple, batch_size):
             for place in batch
         ]
         found = predict(np.stack([image[cut] for cut in cuts]))
-        if blended is None:
-            blended = np.zeros((*sides, found.shape[-1]), "float32")
-        for place, cut, part in zip(batch, cuts, found, strict=True):
-            weights = (weight for _, weight in place)
-            blended[cut] += part * math.prod(np.ix_(*weights))[..., None]
-    return blended
+        for place, (down, *cut), part in zip(batch, cuts, found, strict=True):
+            for _ in range(down.start - first):
+                yield rows.popleft()
+            first = down.start
+            while len(rows) < window[0]:
+                rows.append(np.zeros((*sides[1:], part.shape[-1]), "float32"))
+            weights = math.prod(np.ix_(*(weight for _, weight in place)))
+            for row, seen, weight in zip(rows, part, weights, strict=True):
+                row[tuple(cut)] += seen * weight[..., None]
+    yield from rows

@@ -1,12 +1,15 @@
 """Windows: where they lie, and that their seams don't show."""
 
+import itertools
+import math
+
 import keras
 import numpy as np
 import pytest
 
 from dca_keras import DCAConfig
 from dca_keras.prediction import plan_prediction, predict, side_multiple
-from dca_keras.prediction._windows import lay_windows
+from dca_keras.prediction._windows import lay_windows, stream_windows
 from dca_keras.zoo import create_model, unet
 
 RNG = np.random.default_rng(0)
@@ -29,6 +32,59 @@ def test_windows_cover_a_side(side, multiple, overlap):
     bare = (overlap + 1) // 2
     assert not weights[1:, :bare].any()
     assert not weights[:-1, window - bare :].any()
+
+
+def blend_at_once(predict, image, window, overlap, multiple, batch_size):
+    """All windows into one array, in the order and batches of the stream."""
+    axes = [
+        list(zip(*lay_windows(*axis), strict=True))
+        for axis in zip(
+            image.shape[:-1], window, overlap, multiple, strict=True
+        )
+    ]
+    places = list(itertools.product(*axes))
+    blended = 0
+    for start in range(0, len(places), batch_size):
+        batch = places[start : start + batch_size]
+        cuts = [
+            tuple(
+                slice(first, first + side)
+                for (first, _), side in zip(place, window, strict=True)
+            )
+            for place in batch
+        ]
+        found = predict(np.stack([image[cut] for cut in cuts]))
+        blended = blended + np.zeros((*image.shape[:-1], found.shape[-1]), "f")
+        for place, cut, part in zip(batch, cuts, found, strict=True):
+            weights = np.ix_(*(weight for _, weight in place))
+            blended[cut] += part * math.prod(weights)[..., None]
+    return blended
+
+
+@pytest.mark.parametrize("size", [(8, 12, 9), (21, 12, 9), (40, 33, 20)])
+@pytest.mark.parametrize("batch_size", [1, 3, 50])
+def test_a_stream_says_the_same_to_the_last_bit(size, batch_size):
+    image = RNG.random((*size, 2), "float32")
+    windows = (8, 12, 9), (3, 2, 0), (4, 1, 3), batch_size
+    arguments = lambda batch: np.exp(batch), image, *windows  # noqa: E731
+    rows = list(stream_windows(*arguments))
+    np.testing.assert_array_equal(rows, blend_at_once(*arguments))
+
+
+def test_a_stream_holds_no_more_than_a_window_of_slices():
+    started = []
+
+    def predict(batch):
+        started.append(int(batch[0, 0, 0, 0, 0]))
+        return batch
+
+    image = np.arange(40.0)[:, None, None, None] * np.ones((1, 8, 8, 1))
+    rows = stream_windows(predict, image, (8, 8, 8), (2, 2, 2), (1, 1, 1), 1)
+    for index, row in enumerate(rows):
+        np.testing.assert_allclose(row, index, rtol=1e-6)
+        # The windows that were needed, and none that begins below.
+        assert max(started) <= index + 5
+    assert len(started) == len(set(started)) == 8
 
 
 def convolutions(sides, pool=1, rank=2):
@@ -89,6 +145,16 @@ def test_seams_do_not_show_in_volumes(pool):
     )
     assert windows.shape == (21, 34, 47, 2)
     np.testing.assert_allclose(windows, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("sides", [(8, 16), (8, 16, 16)])
+def test_what_is_smaller_than_a_window_gets_zeros_around_it(sides):
+    model = convolutions(sides, rank=len(sides))
+    image = RNG.random((5, 9, 16)[: len(sides)] + (3,), "float32")
+    ends = [(1, 2), (3, 4), (0, 0)][: len(sides)] + [(0, 0)]
+    expected = model.predict_on_batch(np.pad(image, ends)[None])[0, 1:-2, 3:-4]
+    found = predict(model, image, window=True)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_windows_of_a_model_for_one_size():
