@@ -8,6 +8,7 @@ row of the documentation's table are made from that.
 import dataclasses
 import json
 import math
+import re
 import textwrap
 import typing
 
@@ -167,6 +168,20 @@ def _parse_sides(text):
     return sides * 2 if len(sides) == 1 else sides
 
 
+def _parse_spacing(text):
+    try:
+        return [float(number) for number in text.lower().split("x")]
+    except ValueError:
+        message = "numbers with 'x' between them"
+        raise ValueError(message) from None
+
+
+def _is_fold(value):
+    """Whether a value is text such as "0/5", the first of five folds."""
+    match = isinstance(value, str) and re.fullmatch(r"(\d+)/(\d+)", value)
+    return bool(match) and int(match[1]) < int(match[2]) and int(match[2]) > 1
+
+
 def _are_counts(value):
     return (
         isinstance(value, tuple)
@@ -216,11 +231,22 @@ NAMES = Rule(
     show=",".join,
 )
 SIDES = Rule(
-    "two positive integers, (height, width)",
-    lambda value: _are_counts(value) and len(value) == 2,
+    "two positive integers, (height, width), or three, (depth, height, width)",
+    lambda value: _are_counts(value) and len(value) in (2, 3),
     parse=_parse_sides,
     show=lambda value: "x".join(map(str, value)),
 )
+SPACING = Rule(
+    "three positive numbers, (depth, height, width)",
+    lambda value: (
+        isinstance(value, tuple)
+        and len(value) == 3
+        and all(map(POSITIVE.holds, value))
+    ),
+    parse=_parse_spacing,
+    show=lambda value: "x".join(f"{side:g}" for side in value),
+)
+FOLD = Rule("K/N, such as 0/5 for the first of five folds", _is_fold)
 WIDTHS = Rule(
     "positive integers, one a stage",
     _are_counts,

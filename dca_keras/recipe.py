@@ -13,11 +13,13 @@ from pathlib import Path
 from dca_keras import _fields
 from dca_keras._fields import (
     COUNT,
+    FOLD,
     IDENTIFIER,
     NAMES,
     NOT_NEGATIVE,
     POSITIVE,
     SIDES,
+    SPACING,
     SWITCH,
     TEXT,
     WIDTHS,
@@ -62,6 +64,13 @@ def _datasets():
     return list_datasets()
 
 
+# A path of which a published command names the last part only.
+PATH = dataclasses.replace(
+    TEXT, text="a path", show=lambda value: Path(value).name
+)
+PATHS = ("data_dir", "classes", "cache")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides what a training run does.
@@ -82,9 +91,23 @@ class Recipe:
     data: str = field(
         "Data set, such as synthetic or image_folder.", one_of(_datasets)
     )
-    data_dir: str | None = field(
-        "The data set's folder.",
-        dataclasses.replace(TEXT, text="a path", show=lambda v: Path(v).name),
+    data_dir: str | None = field("The data set's folder.", PATH, None)
+    classes: str | None = field(
+        "File of the values or colours in masks and their classes, as "
+        "`dca-keras data` writes it; found if not given.",
+        PATH,
+        None,
+    )
+    case_pattern: str | None = field(
+        "Regular expression that finds the patient in a file's name, such as "
+        "'patient\\d+': a patient's images stay in one split.",
+        TEXT,
+        None,
+    )
+    fold: str | None = field(
+        "Fold K/N of a cross-validation, such as 0/5, which is the test "
+        "split; K counts from 0.",
+        FOLD,
         None,
     )
     partial: bool = field(
@@ -123,9 +146,22 @@ class Recipe:
     spatial_attention: bool = same_field(DCAConfig, "spatial_attention")
     token_activation: bool = same_field(DCAConfig, "token_activation")
     start: str = same_field(DCAConfig, "start")
-    image_size: tuple[int, int] = field(
-        "Size that images are resized to: 256, or 192x256, height x width.",
+    image_size: tuple[int, ...] = field(
+        "Size that the network is given: 256, or 192x256, height x width; "
+        "48x64x48, depth x height x width, makes the 3-D model.",
         SIDES,
+    )
+    sampling: str = field(
+        "resize: images are resized to that size; crop: it is cut out of them "
+        "at their own scale.",
+        one_of(("resize", "crop")),
+        "resize",
+    )
+    spacing: tuple[float, ...] | None = field(
+        "Millimetres from voxel to voxel that volumes are resampled to, such "
+        "as 3x1x1, depth x height x width.",
+        SPACING,
+        None,
     )
     channels: int = field("Channels: 3 for colour, 1 for grey.", COUNT)
     num_classes: int = field(
@@ -137,7 +173,15 @@ class Recipe:
         WIDTHS,
         None,
     )
-    epochs: int = field("Passes over the training images.", COUNT)
+    epochs: int = field(
+        "Passes over the training images; with `minutes` at most.", COUNT
+    )
+    minutes: float | None = field(
+        "Minutes for training and scoring, which choose the number of epochs "
+        "once the first have been timed.",
+        POSITIVE,
+        None,
+    )
     batch_size: int = field("Images a step, on all devices together.", COUNT)
     loss: str | dict = field(
         "Loss: a name that Keras or a plugin knows, or JSON of class_name and "
@@ -183,6 +227,12 @@ class Recipe:
         None,
     )
     augment: bool = field("Augment training images at random.", SWITCH)
+    augment_intensity: bool = field(
+        "Change brightness, contrast, gamma and noise of training images at "
+        "random.",
+        SWITCH,
+        False,
+    )
     seed: int = field(
         "Seed of the initial weights, the shuffling, the augmentation and "
         "drawn data sets.",
@@ -284,24 +334,31 @@ class Recipe:
             **widths,
         )
 
-    def read_dataset(self, data_dir=None):
+    def read_dataset(self, data_dir=None, classes=None):
         """Read the recipe's data set as `dca_keras.data.Splits`.
 
         Args:
             data_dir: The folder it is in now; `None` for the recipe's.
+            classes: The file of its classes; `None` for the recipe's.
 
         Raises:
             ValueError: If it can't be read.
         """
-        from dca_keras.data import read_dataset
+        from dca_keras.data import read_dataset, reader_takes
 
         # Not every data set knows what its owners distribute.
         own = {"partial": True} if self.partial else {}
+        # Nor do all hold slices as well as volumes.
+        if len(self.image_size) == 3 and reader_takes(self.data, "volumes"):
+            own["volumes"] = True
         return read_dataset(
             self.data,
             data_dir or self.data_dir,
             channels=self.channels,
             num_classes=self.num_classes,
+            classes=classes or self.classes,
+            case_pattern=self.case_pattern,
+            fold=self.fold,
             seed=self.seed,
             protocol=self.protocol,
             **own,
@@ -315,7 +372,8 @@ class Recipe:
     def run_name(self):
         """Return a name for a folder, such as `unet-dca-synthetic-seed0`."""
         attention = f"-{self.variant}" if self.dca else ""
-        return f"{self.model}{attention}-{self.data}-seed{self.seed}"
+        fold = f"-fold{self.fold.replace('/', 'of')}" if self.fold else ""
+        return f"{self.model}{attention}-{self.data}{fold}-seed{self.seed}"
 
     def _attention(self):
         return DCAConfig(**{name: getattr(self, name) for name in ATTENTION})
@@ -373,7 +431,7 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     values |= {k: v for k, v in overrides.items() if v is not None}
     if isinstance(values["image_size"], int):
         values["image_size"] = [values["image_size"]] * 2
-    for name in ("data_dir", "cache"):
+    for name in PATHS:
         if values.get(name) not in (None, "memory", "none"):
             values[name] = str(Path(values[name]).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)

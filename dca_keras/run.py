@@ -16,6 +16,8 @@ from dca_keras.recipe import MONITORS, SPLITS, Recipe
 # its name at `{}`, and nothing there for the test split.
 PATHS = {
     "recipe": "recipe.json",
+    "fingerprint": "fingerprint.json",
+    "classes": "classes.json",
     "history": "history.csv",
     "checkpoint": "checkpoint.h5",
     "previous_checkpoint": "checkpoint.previous.h5",
@@ -84,7 +86,9 @@ class Run:
         """Return the path of a file or folder of the run, there or not.
 
         Args:
-            kind: One of "recipe", "history", "checkpoint" and
+            kind: One of "recipe", "fingerprint" (what the images are like and
+                how they are preprocessed), "classes" (the values or colours
+                of masks), "history", "checkpoint" and
                 "previous_checkpoint", "model" (of the best epoch),
                 "last_model", "metrics" (the scores as JSON), "metrics_table"
                 (as CSV), "report", "pictures" (of predictions); or, for
@@ -147,6 +151,48 @@ class Run:
             return {split: list(samples[split]) for split in SPLITS}
         except (LookupError, TypeError) as error:
             raise _not_a_recipe(self.path("recipe"), error) from error
+
+    @functools.cached_property
+    def fingerprint(self):
+        """The `data.Fingerprint` of its data set; None if none was taken."""
+        from dca_keras.data import Fingerprint
+
+        found = self._read_fingerprint("fingerprint")
+        return None if found is None else Fingerprint.from_dict(found)
+
+    @functools.cached_property
+    def preprocessing(self):
+        """The `data.Preprocessing` of its images; None if there is none."""
+        from dca_keras.data import Preprocessing
+
+        found = self._read_fingerprint("preprocessing")
+        return None if found is None else Preprocessing.from_dict(found)
+
+    @functools.cached_property
+    def classes(self):
+        """What its `classes.json` says; None if its masks hold indices."""
+        path = self.path("classes")
+        return _read_json(path) if path.is_file() else None
+
+    def read_splits(self, data_dir=None):
+        """Read the run's data set, preprocessed as it was for training.
+
+        Args:
+            data_dir: The folder it is in now; None for where it was.
+
+        Returns:
+            The `data.Splits`, as the data set's reader divides it now.
+
+        Raises:
+            ValueError: If it can't be read.
+        """
+        classes = self.path("classes")
+        splits = self.recipe.read_dataset(
+            data_dir, classes=str(classes) if classes.is_file() else None
+        )
+        if self.preprocessing is None:
+            return splits
+        return self.preprocessing.splits(splits)
 
     @property
     def intensity_window(self):
@@ -321,6 +367,17 @@ class Run:
             f"name it, `{options}`, or import it in Python."
         )
 
+    def _read_fingerprint(self, key):
+        """A part of `fingerprint.json`; None if there is none."""
+        path = self.path("fingerprint")
+        if not path.is_file():
+            return None
+        found = _read_json(path)
+        try:
+            return found[key]
+        except (LookupError, TypeError) as error:
+            raise ValueError(f"{path} lacks {key!r}.") from error
+
     def _find(self, kind):
         """The path of a file that every run has."""
         path = self.path(kind)
@@ -334,3 +391,10 @@ class Run:
 
 def _not_a_recipe(path, error):
     return ValueError(f"{path} is not a run's recipe: {error!r}")
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} can't be read as JSON: {error}") from error

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shlex
 import tomllib
 from importlib import resources
 
@@ -22,6 +23,9 @@ def test_the_defaults_are_the_papers():
         "model": "unet",
         "data": "glas",
         "data_dir": None,
+        "classes": None,
+        "case_pattern": None,
+        "fold": None,
         "partial": False,
         "empty_masks": True,
         "skip_broken": False,
@@ -36,10 +40,13 @@ def test_the_defaults_are_the_papers():
         "token_activation": False,
         "start": "paper",
         "image_size": (224, 224),
+        "sampling": "resize",
+        "spacing": None,
         "channels": 3,
         "num_classes": 1,
         "filters": None,
         "epochs": 200,
+        "minutes": None,
         "batch_size": 4,
         "loss": "dice_loss",
         "optimizer": "adam",
@@ -51,6 +58,7 @@ def test_the_defaults_are_the_papers():
         "monitor": "val_dice",
         "patience": None,
         "augment": True,
+        "augment_intensity": False,
         "seed": 0,
         "dtype": "float32",
         "strategy": "single",
@@ -126,7 +134,14 @@ BAD_VALUES = [
     ({"model": "u_net"}, "`model` must be one of 'unet', 'vnet'"),
     ({"data": "cifar"}, "`data` must be one of .*'synthetic'"),
     ({"image_size": 0}, "`image_size` must be two positive integers"),
-    ({"image_size": (64, 64, 64)}, "`image_size` must be two positive"),
+    ({"image_size": (64,) * 4}, "`image_size` must be .* or three"),
+    ({"sampling": "tiles"}, "`sampling` must be one of 'resize', 'crop'"),
+    ({"spacing": (1.0, 1.0)}, "`spacing` must be three positive numbers"),
+    ({"spacing": (1, 0, 1)}, "`spacing` must be three positive numbers"),
+    ({"fold": "5/5"}, "`fold` must be K/N, such as 0/5 .*, or left out"),
+    ({"fold": "0/1"}, "`fold` must be K/N"),
+    ({"fold": 1}, "`fold` must be K/N"),
+    ({"minutes": 0}, "`minutes` must be a positive number, or left out"),
     ({"image_size": (64, -64)}, r"Received: \(64, -64\)"),
     ({"image_size": (64.0, 64.0)}, "`image_size` must be"),
     ({"filters": ()}, "`filters` must be positive integers"),
@@ -203,6 +218,29 @@ def test_the_command_names_what_differs():
         "dca-keras train --model unet --data image_folder --data-dir privacy "
         "--no-dca --image-size 64x96 --filters 4,8,16 --learning-rate 1e-05"
     )
+
+
+def test_the_command_names_volumes_and_folds():
+    recipe = make_recipe(
+        data="image_folder",
+        image_size=(40, 56, 40),
+        sampling="crop",
+        spacing=(1.5, 1, 1.0),
+        fold="0/5",
+        classes="/somebody/likes/classes.json",
+        case_pattern=r"patient\d+",
+        minutes=2.5,
+        augment_intensity=True,
+    )
+    words = shlex.split(recipe.command())[6:]
+    assert words == [
+        *("--classes", "classes.json", "--case-pattern", r"patient\d+"),
+        *("--fold", "0/5", "--image-size", "40x56x40", "--sampling", "crop"),
+        *("--spacing", "1.5x1x1", "--minutes", "2.5", "--augment-intensity"),
+    ]
+    assert recipe.run_name() == "unet-dca-image_folder-fold0of5-seed0"
+    model = dataclasses.replace(recipe, filters=(4, 4, 4, 4)).build_model()
+    assert model.output_shape == (None, 40, 56, 40, 1)
 
 
 def test_the_run_is_named_after_the_recipe():

@@ -29,6 +29,7 @@ from dca_keras.data.registry import (
     dataset_facts,
     list_datasets,
     read_dataset,
+    reader_takes,
     register_dataset,
 )
 from dca_keras.data.samples import Sample, Splits, check_samples
@@ -52,6 +53,7 @@ __all__ = [
     "read_dataset",
     "read_image",
     "read_mask",
+    "reader_takes",
     "register_dataset",
     "resize_image",
     "resize_mask",

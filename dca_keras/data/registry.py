@@ -61,6 +61,16 @@ def list_datasets():
     return tuple(sorted(_READERS.names()))
 
 
+def reader_takes(name, argument):
+    """Whether the reader of a data set takes an argument.
+
+    Args:
+        name: One of `list_datasets()`.
+        argument: Name of an argument, such as "fold".
+    """
+    return argument in inspect.signature(_READERS.get(name)).parameters
+
+
 def dataset_facts(name):
     """Return what a data set was registered with.
 
@@ -81,6 +91,9 @@ def read_dataset(
     *,
     channels=None,
     num_classes=None,
+    classes=None,
+    case_pattern=None,
+    fold=None,
     seed=0,
     protocol="held_out",
     **own,
@@ -90,9 +103,15 @@ def read_dataset(
     Args:
         name: One of `list_datasets()`.
         data_dir: The data set's folder; None for one that is generated.
-        channels: Of the images, 1 or 3; None is the data set's own.
+        channels: Of the images; None is the data set's own.
         num_classes: 1, or the number of classes with the background; None
             is the data set's own.
+        classes: File of the values or colours in masks and their classes;
+            None finds them.
+        case_pattern: Regular expression that finds the patient or slide in a
+            file's name; None is the data set's own way.
+        fold: "K/N", such as "0/5", to make this fold of a cross-validation
+            the test split; None is the data set's own split.
         seed: Seed of a data set that is generated. How files are divided
             into splits depends on their names alone.
         protocol: "held_out", or "paper" to validate on the test split as the
@@ -110,12 +129,9 @@ def read_dataset(
         raise ValueError(
             f"`name` must be one of {list_datasets()}. Received: {name!r}"
         )
-    if channels not in (None, 1, 3):
-        raise ValueError(f"`channels` must be 1 or 3. Received: {channels!r}")
-    if num_classes is not None and num_classes < 1:
-        raise ValueError(
-            f"`num_classes` must be 1 or more. Received: {num_classes!r}"
-        )
+    for count, value in (("channels", channels), ("num_classes", num_classes)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{count}` must be 1 or more. Received: {value}")
     if protocol not in PROTOCOLS:
         raise ValueError(
             f"`protocol` must be one of {PROTOCOLS}. Received: {protocol!r}"
@@ -127,6 +143,8 @@ def read_dataset(
         "num_classes": num_classes,
         "seed": seed,
     }
+    own |= {"classes": classes, "case_pattern": case_pattern, "fold": fold}
+    own = {key: value for key, value in own.items() if value is not None}
     splits = reader(**_arguments(name, reader, given, own))
     if not isinstance(splits, Splits):
         raise ValueError(

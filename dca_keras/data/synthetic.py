@@ -53,6 +53,11 @@ def read_synthetic(
             "`num_classes` must be 1, 2 or 3 for the synthetic set. "
             f"Received: {num_classes!r}"
         )
+    if channels not in (1, 3):
+        raise ValueError(
+            "`channels` must be 1 or 3 for the synthetic set. Received: "
+            f"{channels!r}"
+        )
     sizes = {"train": train, "val": val, "test": test}
     lowest = {"seed": (seed, 0), "image_side": (image_side, 32)}
     lowest |= {split: (size, 1) for split, size in sizes.items()}

@@ -7,10 +7,11 @@ import numpy as np
 
 from dca_keras.evaluation._table import foreground, score_table
 from dca_keras.evaluation._wording import count, name_model
+from dca_keras.recipe import PATHS
 from dca_keras.run import Run
 
 # What two trainings of one recipe may differ in.
-_INCIDENTAL = ("seed", "data_dir", "cache")
+_INCIDENTAL = ("seed", *PATHS)
 _SHARED = ("split", "classes", "distance_unit")
 _SHOWN_NAMES = 5
 

@@ -10,7 +10,7 @@ from dca_keras._environment import environment
 from dca_keras.data import read_dataset
 from dca_keras.evaluation._results import write_results
 from dca_keras.evaluation._scoring import evaluate_model
-from dca_keras.recipe import SPLITS
+from dca_keras.recipe import PATHS, SPLITS
 from dca_keras.run import Run
 
 
@@ -220,7 +220,7 @@ def _without_paths(recipe):
         name: list(value) if isinstance(value, tuple) else value
         for name, value in recipe.to_dict().items()
     }
-    for name in ("data_dir", "cache"):
+    for name in PATHS:
         if values[name] is not None:
             values[name] = Path(values[name]).name
     return values

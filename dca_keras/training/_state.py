@@ -7,7 +7,10 @@ from dca_keras.recipe import SPLITS
 from dca_keras.run import Checkpoint
 
 # Of a recipe, what may be another when a run is resumed.
-MAY_CHANGE = ("plugins", "data_dir", "cache", "epochs", "patience", "strategy")
+MAY_CHANGE = (
+    *("plugins", "data_dir", "classes", "cache"),
+    *("epochs", "minutes", "patience", "strategy"),
+)
 
 
 def describe_run(recipe, splits):

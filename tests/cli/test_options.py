@@ -57,7 +57,7 @@ def test_warns_of_nothing_where_the_name_is_todays(app):
         ("train --filters 4,x", "`--filters` must be integers with ','"),
         ("train --loss {", "`--loss` must be a name, or JSON of class_name"),
         ("train --devices CPU:0", "`--devices` need `--strategy` mirrored"),
-        ("train --channels 2", "`--channels` must be 1 or 3"),
+        ("train --channels 2", "`--channels` must be 1 or 3 for the syn"),
     ],
 )
 def test_errors_name_the_option_not_the_argument(tmp_path, words, message):
