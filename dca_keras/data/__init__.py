@@ -24,7 +24,9 @@ from dca_keras.data.decoding import (
     resize_image,
     resize_mask,
 )
+from dca_keras.data.fingerprint import Fingerprint, measure
 from dca_keras.data.prepared import prepare
+from dca_keras.data.preprocessing import Preprocessing
 from dca_keras.data.registry import (
     dataset_facts,
     list_datasets,
@@ -41,6 +43,8 @@ _NEEDING_TENSORFLOW = {
 }
 
 __all__ = [
+    "Fingerprint",
+    "Preprocessing",
     "Sample",
     "Splits",
     "augment",
@@ -49,6 +53,7 @@ __all__ = [
     "dataset_facts",
     "list_datasets",
     "make_dataset",
+    "measure",
     "prepare",
     "read_dataset",
     "read_image",

@@ -3,20 +3,20 @@
 import contextlib
 import functools
 import threading
+from typing import NamedTuple
 
 import numpy as np
 
 from dca_keras._extras import import_extra
+from dca_keras.data.grids import Grid
 from dca_keras.data.guards import check_size, scale
-
-_reading = threading.Lock()
 
 
 def read_volume(path):
     """Read a NIfTI volume.
 
     The last few volumes are cached, so that reading one slice by slice is
-    fast.
+    fast. Threads read different volumes in parallel.
 
     Returns:
         A read-only array (depth, height, width) of the stored values, ordered
@@ -25,18 +25,38 @@ def read_volume(path):
     Raises:
         ValueError: If it can't be read. It names the file.
     """
-    with _reading:
-        return _read_volume(path)
+    return _cached_volume(path).values()
 
 
-@functools.lru_cache(maxsize=4)
+class _CachedVolume:
+    """A volume that the first thread to ask for it reads."""
+
+    def __init__(self, path):
+        self._path = path
+        self._values = None
+        self._reading = threading.Lock()
+
+    def values(self):
+        with self._reading:
+            if self._values is None:
+                self._values = _read_volume(self._path)
+            return self._values
+
+
+_cached_volume = functools.lru_cache(maxsize=8)(_CachedVolume)
+
+
 def _read_volume(path):
-    with _naming(path):
-        image, orientation = _open_nifti(path)
-        values = np.asarray(image.dataobj)
+    with naming(path):
+        file = open_nifti(path)
+        if file.channels:
+            raise ValueError(
+                f"its shape is {file.image.shape}, not that of a volume"
+            )
+        values = file.values()
         if values.dtype == "float64":
             values = values.astype("float32")
-        values = _as_stack(values, orientation)
+        values = file.grid.as_stack(values)
     values.flags.writeable = False
     return values
 
@@ -47,14 +67,9 @@ def volume_header(path):
     Raises:
         ValueError: If the file can't be read. It names the file.
     """
-    with _naming(path):
-        image, orientation = _open_nifti(path)
-    order = np.argsort(orientation[:, 0])[::-1]
-    zooms = image.header.get_zooms()
-    return (
-        tuple(image.shape[axis] for axis in order),
-        tuple(float(zooms[axis]) for axis in order),
-    )
+    with naming(path):
+        grid = open_nifti(path).grid
+        return grid.stack_shape, grid.spacing
 
 
 def read_nifti(path, scaled=False, intensities=None):
@@ -68,11 +83,14 @@ def read_nifti(path, scaled=False, intensities=None):
         intensities: Instead, the two values that become 0 and 1.
 
     Returns:
-        An array (height, width, 1) of one slice, or (depth, height, width,
-        1) of a volume, ordered as by `read_volume`.
+        An array (height, width, channels) of one slice, or (depth, height,
+        width, channels) of a volume, ordered as by `read_volume`. The
+        channels are the file's fourth axis.
     """
-    image, orientation = _open_nifti(path)
-    values = _as_seen(np.asarray(image.dataobj), orientation)[..., None]
+    file = open_nifti(path)
+    values = file.grid.as_seen(file.values())
+    if not file.channels:
+        values = values[..., None]
     if values.dtype.kind not in "buif":
         raise ValueError(f"its values are {values.dtype}, not numbers")
     if not scaled:
@@ -97,12 +115,12 @@ def write_nifti(path, values, like):
             without.
         like: The file whose affine and header are used.
     """
-    source = _nibabel().load(like)
-    image, orientation = _open_nifti(like)
-    classes = values.shape[2 if 1 in image.shape else 3 :]
-    stored = np.empty((*image.shape, *classes), values.dtype)
-    _as_seen(stored, orientation)[...] = values
-    if not classes:
+    file = open_nifti(like)
+    source, shape = file.image, file.grid.shape
+    classes = values.shape[2 if 1 in shape else 3 :]
+    stored = np.empty((*shape, *classes), values.dtype)
+    file.grid.as_seen(stored)[...] = values
+    if not classes and not file.channels:
         stored = stored.reshape(source.shape)
     header = source.header.copy()
     header.set_data_dtype(values.dtype)
@@ -111,27 +129,35 @@ def write_nifti(path, values, like):
     type(source)(stored, source.affine, header).to_filename(path)
 
 
-def _as_seen(values, orientation):
-    """Return a view of a NIfTI file's array as a picture or a stack.
+class NiftiFile(NamedTuple):
+    """A NIfTI file whose values are not read yet."""
 
-    Writing to the view writes to the array.
-    """
-    if 1 not in values.shape[:3]:
-        return _as_stack(values, orientation)
-    values = _nibabel().apply_orientation(values, orientation)
-    thin = max(axis for axis in range(3) if values.shape[axis] == 1)
-    frame = values[(slice(None),) * thin + (0,)]
-    return np.flip(frame, (0, 1)).swapaxes(0, 1)
+    image: object  # nibabel's
+    grid: Grid
+    channels: tuple[int, ...]  # a fourth axis, if there is one
+
+    def values(self, dtype=None):
+        """Return the stored values (*grid.shape, *channels)."""
+        values = np.asarray(self.image.dataobj, dtype)
+        return values.reshape(*self.grid.shape, *self.channels)
 
 
-def _as_stack(values, orientation):
-    # From nibabel's order (right, front, up) to (depth, row, column).
-    values = _nibabel().apply_orientation(values, orientation)
-    return np.flip(values, (0, 1)).swapaxes(0, 2)
+def open_nifti(path):
+    """Open a NIfTI file of three axes, or of four with channels."""
+    image = _nibabel().load(path)
+    check_size(*map(int, image.shape))
+    # The fourth axis is time, and vectors have a fifth.
+    more = tuple(side for side in image.shape[3:] if side != 1)
+    if len(image.shape) < 2 or len(more) > 1:
+        raise ValueError(f"its shape is {image.shape}, not that of a volume")
+    shape = (*image.shape, 1)[:3]
+    zooms = (*image.header.get_zooms(), 1.0)[:3]
+    return NiftiFile(image, Grid(shape, image.affine, zooms), more)
 
 
 @contextlib.contextmanager
-def _naming(path):
+def naming(path):
+    """Raise what goes wrong inside as a `ValueError` that names a file."""
     try:
         yield
     except ImportError:
@@ -141,21 +167,6 @@ def _naming(path):
             f"{path} can't be read as a volume: {error}. Replace the file, or "
             "remove it from the folder."
         ) from error
-
-
-def _open_nifti(path):
-    """Open a NIfTI image with three axes; return it and its orientation."""
-    nibabel = _nibabel()
-    image = nibabel.load(path)
-    check_size(*map(int, image.shape))
-    if len(image.shape) == 2 or set(image.shape[3:]) == {1}:
-        image = nibabel.Nifti1Image(
-            np.asarray(image.dataobj).reshape((*image.shape, 1)[:3]),
-            image.affine,
-        )
-    if len(image.shape) != 3:
-        raise ValueError(f"its shape is {image.shape}, not that of a volume")
-    return image, nibabel.io_orientation(image.affine)
 
 
 def _nibabel():
