@@ -22,6 +22,32 @@ def palette():
     return np.concatenate([np.zeros((1, 3), "uint8"), table[:-1]])
 
 
+def to_rgb(image, channels=None):
+    """Show an image of any number of channels in colour.
+
+    Args:
+        image: `(height, width, channels)`, floats in [0, 1].
+        channels: Indices of the three channels that become red, green and
+            blue. `None` is the first three; of two, the second is green and
+            blue, and one is grey.
+
+    Returns:
+        `(height, width, 3)`, floats in [0, 1].
+
+    Raises:
+        ValueError: If `channels` are not three of the image's.
+    """
+    count = image.shape[-1]
+    if channels is None:
+        channels = {1: (0, 0, 0), 2: (0, 1, 1)}.get(count, (0, 1, 2))
+    if len(channels) != 3 or not all(0 <= c < count for c in channels):
+        raise ValueError(
+            f"`channels` must be three indices from 0 to {count - 1}. "
+            f"Received: {tuple(channels)}"
+        )
+    return np.clip(image[..., list(channels)], 0, 1)
+
+
 def outline(mask):
     """Find the pixels of a mask that have a neighbour of another class.
 

@@ -18,6 +18,7 @@ from dca_keras.data import (
     synthetic,  # noqa: F401
 )
 from dca_keras.data.checks import check_batch
+from dca_keras.data.cross_validation import folds, take_fold
 from dca_keras.data.decoding import (
     read_image,
     read_mask,
@@ -51,6 +52,7 @@ __all__ = [
     "check_batch",
     "check_samples",
     "dataset_facts",
+    "folds",
     "list_datasets",
     "make_dataset",
     "measure",
@@ -64,6 +66,7 @@ __all__ = [
     "resize_mask",
     "save_contact_sheet",
     "summarize",
+    "take_fold",
 ]
 
 

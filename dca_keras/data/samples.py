@@ -1,5 +1,6 @@
 """Samples and their splits, which a reader returns."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -98,6 +99,12 @@ def split_by_case(samples, shares):
     A hash of the case's name decides, so that a case stays in its split in
     whatever order samples are given and whichever are added or removed.
 
+    If that leaves a split empty, as it may with few cases, it gets the case
+    whose hash is nearest to its share, from a split that has several. An
+    added case may then send that one back: at most one case for each split
+    but the first changes its place. From as many cases as there are shares
+    on, no split is empty.
+
     Args:
         samples: Samples in any order.
         shares: Approximate shares of the cases, which sum to 1.
@@ -105,12 +112,36 @@ def split_by_case(samples, shares):
     Returns:
         A tuple of samples for every share.
     """
-    edges = np.cumsum(shares)[:-1]
-    splits = [[] for _ in shares]
-    for sample in samples:
-        index = np.searchsorted(edges, _hash(sample.case), "right")
-        splits[index].append(sample)
-    return tuple(map(tuple, splits))
+    samples = tuple(samples)
+    index = _divide({sample.case for sample in samples}, shares)
+    return tuple(
+        tuple(sample for sample in samples if index[sample.case] == split)
+        for split in range(len(shares))
+    )
+
+
+def _divide(cases, shares):
+    """Return the index of each case's share."""
+    edges = np.cumsum(shares)
+    hashes = {case: hash_name(case) for case in sorted(cases)}
+    index = {
+        case: int(np.searchsorted(edges[:-1], value, "right"))
+        for case, value in hashes.items()
+    }
+    sizes = collections.Counter(index.values())
+    for split in range(len(shares)):
+        if sizes[split]:
+            continue
+        low, high = edges[split] - shares[split], edges[split]
+        spare = [case for case in hashes if sizes[index[case]] > 1]
+        if not spare:
+            break
+        nearest = min(
+            spare, key=lambda c: max(low - hashes[c], hashes[c] - high)
+        )
+        sizes[index[nearest]] -= 1
+        index[nearest], sizes[split] = split, 1
+    return index
 
 
 def hold_out_validation(samples):
@@ -172,7 +203,7 @@ def _fault(sample, allow_empty):
     )
 
 
-def _hash(case):
+def hash_name(name):
     """Return a number in [0, 1) that depends on the name alone."""
-    digest = hashlib.sha256(case.encode()).digest()
+    digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
