@@ -15,6 +15,7 @@ DISTANCES = ("hd95", "assd")
 MILLIMETRES = "mm"
 PIXELS = "pixels of the original image"
 PERCENTILE = 95
+_BLOCK = 2**22  # pixels that are counted at a time
 
 
 def count_pixels(truth, prediction, classes):
@@ -40,8 +41,13 @@ def count_pixels(truth, prediction, classes):
                 f"Received: {mask.min()} to {mask.max()}. Use a model with as "
                 "many classes as the masks."
             )
-    pairs = truth.ravel().astype("int64") * held + prediction.ravel()
-    pairs = np.bincount(pairs, minlength=held**2).reshape(held, held)
+    pairs = np.zeros(held**2, "int64")
+    truth, prediction = truth.ravel(), prediction.ravel()
+    for start in range(0, truth.size, _BLOCK):  # A volume has many pixels.
+        block = slice(start, start + _BLOCK)
+        both = truth[block].astype("int64") * held + prediction[block]
+        pairs += np.bincount(both, minlength=held**2)
+    pairs = pairs.reshape(held, held)
     counts = np.stack([np.diag(pairs), pairs.sum(0), pairs.sum(1)], axis=-1)
     return counts if classes > 1 else counts[1:]
 
@@ -111,10 +117,12 @@ def surface_distances(truth, prediction, spacing):
     if not (truth.any() and prediction.any()):
         empty = not (truth.any() or prediction.any())
         return np.full(2, 0.0 if empty else np.nan)
-    surfaces = [_surface(mask) * spacing for mask in (truth, prediction)]
+    box = _bounding_box(truth | prediction)
+    surfaces = [_surface(mask[box]) for mask in (truth, prediction)]
+    first = [side.start for side in box]
     distances = np.concatenate(
         [
-            KDTree(there).query(here)[0]
+            _nearest(here, there, first, spacing)
             for here, there in (surfaces, surfaces[::-1])
         ]
     )
@@ -165,9 +173,26 @@ def _ratio(part, whole):
     )
 
 
+def _bounding_box(mask):
+    """The slices that hold all of a mask: beyond is much, and nothing."""
+    return ndimage.find_objects(mask.view("uint8"))[0]
+
+
 def _surface(mask):
-    """The places of a mask's surface, (pixels, axes)."""
-    # Beyond the mask there is nothing to find, and much to search.
-    box = ndimage.find_objects(mask.astype("uint8"))[0]
-    inside = ndimage.binary_erosion(mask[box])
-    return np.argwhere(mask[box] & ~inside) + [side.start for side in box]
+    """Where a mask's surface is."""
+    surface = np.zeros_like(mask)
+    box = _bounding_box(mask)
+    surface[box] = mask[box] & ~ndimage.binary_erosion(mask[box])
+    return surface
+
+
+def _nearest(here, there, first, spacing):
+    """The distance from every pixel of a surface to another surface."""
+    points = np.argwhere(here)
+    apart = ~there[here]  # The others are 0, and in a volume most are.
+    distances = np.zeros(len(points))
+    if apart.any():
+        tree = KDTree((np.argwhere(there) + first) * spacing)
+        points = (points[apart] + first) * spacing
+        distances[apart] = tree.query(points, workers=-1)[0]
+    return distances
