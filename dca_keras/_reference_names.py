@@ -56,6 +56,8 @@ def _attention(ours, published):
     return tuple((ours + mine, published + other) for mine, other in rules)
 
 
+# What the published names of all attention modules begin with.
+PUBLISHED_ATTENTION = "DCA"
 MODULE_RULES = _attention("", "")
 RULES = {
     "unet": (

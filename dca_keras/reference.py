@@ -8,7 +8,12 @@ import re
 import numpy as np
 
 from dca_keras._extras import import_extra
-from dca_keras._reference_names import MODULE_RULES, RULES, published_module
+from dca_keras._reference_names import (
+    MODULE_RULES,
+    PUBLISHED_ATTENTION,
+    RULES,
+    published_module,
+)
 from dca_keras.layers import DualCrossAttention
 
 _PARAMETERS = {
@@ -55,12 +60,35 @@ def load_reference_weights(model, state_dict):
         The code linked in the abstract of
         [Dual Cross-Attention](https://arxiv.org/abs/2303.17696)
     """
+    for variable, array in fit_reference_weights(model, state_dict):
+        variable.assign(array)
+    return model
+
+
+def fit_reference_weights(model, state_dict, *, may_differ=()):
+    """Return the arrays that published weights have for a model's variables.
+
+    Args:
+        model: As in `load_reference_weights`.
+        state_dict: As in `load_reference_weights`.
+        may_differ: Names of layers that keep their weights where the
+            checkpoint has none for them, or has others in shape, such as
+            "head" for other classes. If there are any, the checkpoint may
+            also hold a Dual Cross-Attention that the model has not.
+
+    Returns:
+        A list of pairs of a variable and its array, in our layout.
+
+    Raises:
+        ValueError: As in `load_reference_weights`.
+        ImportError: As in `load_reference_weights`.
+    """
     slots = _find_slots(model)
     arrays = _read(state_dict)
+    if may_differ:
+        slots, arrays = _leave_out(slots, arrays, set(may_differ))
     values = _match(slots, arrays)
-    for slot in slots:
-        slot.variable.assign(values[slot.name])
-    return model
+    return [(slot.variable, values[slot.name]) for slot in slots]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +98,11 @@ class _Slot:
     variable: object
     name: str
     shape: tuple  # as published
+
+    @property
+    def layer(self):
+        """The name of the model's layer that the variable is in."""
+        return self.variable.path.partition("/")[0]
 
     def convert(self, array):
         """Return the published array in our layout."""
@@ -174,6 +207,25 @@ def _aliases(names):
 
 
 # === The checkpoint's side ===
+
+
+def _leave_out(slots, arrays, may_differ):
+    """Return slots and arrays without the layers that start anew."""
+    unfit = {}
+    for slot in slots:
+        found = arrays.get(slot.name)
+        fits = found is not None and found.shape == slot.shape
+        unfit.setdefault(slot.layer, []).append(not fits)
+    new = {name for name in may_differ if all(unfit.get(name, ()))}
+    left = {slot.name for slot in slots if slot.layer in new}
+    known = {slot.name for slot in slots}
+    arrays = {
+        name: array
+        for name, array in arrays.items()
+        if name not in left
+        and (name in known or not name.startswith(PUBLISHED_ATTENTION))
+    }
+    return [slot for slot in slots if slot.layer not in new], arrays
 
 
 def _match(slots, arrays):

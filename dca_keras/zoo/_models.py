@@ -1,8 +1,10 @@
 """Architectures by their names: ours, and a user's own."""
 
+import functools
 import inspect
 
 from dca_keras._registry import Registry
+from dca_keras.weights import load_weights
 
 _MODELS = Registry("model")
 _POSITIONAL = ("input_shape", "num_classes")
@@ -22,7 +24,9 @@ input_shape: `(height, width, channels)`, or `(depth, height, width,
             and softmax for more; `None` returns logits.
         name: Name of the model.
         dtype: Dtype policy such as "mixed_float16". The head computes in
-            float32 under the mixed ones."""
+            float32 under the mixed ones.
+        weights: Weights to start from, see
+            `dca_keras.weights.load_weights`; `None` for initial values."""
 
 
 def register_model(builder):
@@ -38,10 +42,10 @@ def register_model(builder):
             activation=…, name=…, dtype=…)` that returns a `keras.Model`, with
             any further arguments of its own; each has a default value. The
             words `{common_arguments}` in its docstring are replaced by the
-            description of the six.
+            description of the six, and of `weights`.
 
     Returns:
-        The builder.
+        The builder, which takes `weights` as well.
 
     Raises:
         ValueError: If the builder lacks one of these arguments, if an
@@ -74,6 +78,7 @@ def register_model(builder):
         builder.__doc__ = builder.__doc__.replace(
             "{common_arguments}", _COMMON_ARGUMENTS
         )
+    builder = _with_weights(builder)
     _MODELS.add(builder.__name__, builder)
     return builder
 
@@ -115,6 +120,28 @@ def takes_argument(name, argument):
         parameter.kind is parameter.VAR_KEYWORD
         for parameter in parameters.values()
     )
+
+
+def _with_weights(builder):
+    """Return a builder that takes `weights` as well."""
+
+    @functools.wraps(builder)
+    def build(*args, weights=None, **kwargs):
+        model = builder(*args, **kwargs)
+        if weights is not None:
+            load_weights(model, weights)
+        return model
+
+    signature = inspect.signature(builder)
+    weights = inspect.Parameter(
+        "weights", inspect.Parameter.KEYWORD_ONLY, default=None
+    )
+    before = list(signature.parameters.values())
+    after = [before.pop()] if before[-1].kind is before[-1].VAR_KEYWORD else []
+    build.__signature__ = signature.replace(
+        parameters=[*before, weights, *after]
+    )
+    return build
 
 
 def _check_signature(builder):
