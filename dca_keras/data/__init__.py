@@ -25,6 +25,7 @@ from dca_keras.data.decoding import (
     resize_image,
     resize_mask,
 )
+from dca_keras.data.detection import detect
 from dca_keras.data.fingerprint import Fingerprint, measure
 from dca_keras.data.prepared import prepare
 from dca_keras.data.preprocessing import Preprocessing
@@ -52,6 +53,7 @@ __all__ = [
     "check_batch",
     "check_samples",
     "dataset_facts",
+    "detect",
     "folds",
     "list_datasets",
     "make_dataset",

@@ -25,7 +25,12 @@ LAYOUT = (
 )
 
 
-@register_dataset("cvc_clinicdb", class_names=("polyp",), published_batch=17)
+@register_dataset(
+    "cvc_clinicdb",
+    class_names=("polyp",),
+    published_batch=17,
+    layouts=[("Original/612.*", "Ground Truth/612.*")],
+)
 def read_cvc_clinicdb(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the CVC-ClinicDB archive, as distributed or from a mirror.
 

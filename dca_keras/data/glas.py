@@ -20,7 +20,12 @@ LAYOUT = (
 )
 
 
-@register_dataset("glas", class_names=("gland",), published_batch=20)
+@register_dataset(
+    "glas",
+    class_names=("gland",),
+    published_batch=20,
+    layouts=[("Grade.csv", "train_*_anno.bmp")],
+)
 def read_glas(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the GlaS archive (Warwick-QU), as distributed.
 

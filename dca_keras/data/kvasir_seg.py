@@ -16,7 +16,13 @@ SHARES = (0.65, 0.15, 0.2)
 LAYOUT = "Kvasir-SEG is a folder with images/*.jpg and masks/*.jpg."
 
 
-@register_dataset("kvasir_seg", class_names=("polyp",), published_batch=25)
+@register_dataset(
+    "kvasir_seg",
+    class_names=("polyp",),
+    published_batch=25,
+    # By images/ and masks/ alone it could be anybody's.
+    layouts=[("kavsir_bboxes.json", "images/*.jpg", "masks/*.jpg")],
+)
 def read_kvasir_seg(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read the Kvasir-SEG archive, as distributed.
 

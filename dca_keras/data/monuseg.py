@@ -49,7 +49,15 @@ TEST_LAYOUT = (
 )
 
 
-@register_dataset("monuseg", class_names=("nucleus",), published_batch=14)
+@register_dataset(
+    "monuseg",
+    class_names=("nucleus",),
+    published_batch=14,
+    layouts=[
+        ("Tissue Images/TCGA-*", "Annotations/TCGA-*.xml"),
+        ("train_images/TCGA-*", "train_masks/TCGA-*"),
+    ],
+)
 def read_monuseg(data_dir, *, channels=3, num_classes=1, partial=False):
     """Read MoNuSeg 2018, as distributed or with ready masks.
 

@@ -12,10 +12,16 @@ FACTS = ("class_names", "intensity_window", "published_batch")
 
 _READERS = Registry("data set")
 _FACTS = {}
+_LAYOUTS = {}
 
 
 def register_dataset(
-    name, *, class_names=None, intensity_window=None, published_batch=None
+    name,
+    *,
+    class_names=None,
+    intensity_window=None,
+    published_batch=None,
+    layouts=(),
 ):
     """Make a reader known to `read_dataset` under a name.
 
@@ -36,6 +42,8 @@ def register_dataset(
             `Splits` of the reader that says nothing else.
         intensity_window: As in `Splits`.
         published_batch: As in `Splits`.
+        layouts: What tells `detect` that a folder is this data set: tuples
+            of glob patterns; a folder that holds all of one tuple is it.
 
     Returns:
         A decorator that returns the reader as it is.
@@ -51,6 +59,7 @@ def register_dataset(
             "intensity_window": intensity_window,
             "published_batch": published_batch,
         }
+        _LAYOUTS[name] = tuple(map(tuple, layouts))
         return reader
 
     return register
@@ -59,6 +68,11 @@ def register_dataset(
 def list_datasets():
     """Return the names that `read_dataset` knows, sorted."""
     return tuple(sorted(_READERS.names()))
+
+
+def known_layouts():
+    """Return what tells of each data set, as `register_dataset` has it."""
+    return dict(_LAYOUTS)
 
 
 def reader_takes(name, argument):

@@ -38,6 +38,10 @@ LAYOUT = (
     class_names=tuple(ORGANS),
     intensity_window=(LOWEST, HIGHEST),
     published_batch=31,
+    layouts=[
+        ("img/img0001.nii.gz", "label/label0001.nii.gz"),
+        ("train_npz/case*_slice*.npz", "test_vol_h5/case*.h5"),
+    ],
 )
 def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
     """Read Synapse multi-organ CT, as distributed or as TransUNet has it.
