@@ -14,6 +14,7 @@ from dca_keras.data import (
     image_folder,  # noqa: F401
     kvasir_seg,  # noqa: F401
     monuseg,  # noqa: F401
+    nnunet,  # noqa: F401
     synapse,  # noqa: F401
     synthetic,  # noqa: F401
 )

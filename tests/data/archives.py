@@ -1,5 +1,7 @@
 """Writes tiny data sets in their owners' layouts."""
 
+import json
+
 import h5py
 import nibabel
 import numpy as np
@@ -161,6 +163,28 @@ def write_transunet(folder):
         with h5py.File(path, "w") as file:
             file["image"] = RNG.random((5, 8, 8), "float32")
             file["label"] = np.ones((5, 8, 8), "float32")
+    return root
+
+
+def write_nnunet(folder, channels=("CT", "MRI"), classes=("liver", "spleen")):
+    """A raw data set of nnU-Net's, version 2: a file for every channel."""
+    root = folder / "Dataset007_Abdomen"
+    for number in range(40):
+        size = (7, 8 + number % 3, 6)
+        for channel in range(len(channels)):
+            scan = RNG.integers(-1000, 1000, size).astype("int16")
+            name = f"case{number:03}_{channel:04}.nii.gz"
+            save_nifti(root / "imagesTr" / name, scan)
+        labels = RNG.integers(0, len(classes) + 1, size).astype("uint8")
+        save_nifti(root / "labelsTr" / f"case{number:03}.nii.gz", labels)
+    about = {
+        "channel_names": dict(enumerate(channels)),
+        "labels": {"background": 0}
+        | {name: value for value, name in enumerate(classes, 1)},
+        "numTraining": 40,
+        "file_ending": ".nii.gz",
+    }
+    (root / "dataset.json").write_text(json.dumps(about))
     return root
 
 

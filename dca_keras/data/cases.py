@@ -1,0 +1,89 @@
+"""Load the files of a case of a data set that says what they hold."""
+
+import numpy as np
+
+from dca_keras.data.archive import check_sizes, shorten
+from dca_keras.data.channels import check_grids, read_channels
+from dca_keras.data.decoding import read_image, read_labels
+from dca_keras.data.volumes import naming, open_nifti
+
+# Files that scale their values store whole numbers nearly so.
+ROUNDING = 1e-3
+
+
+def load_case(images, label, about):
+    """Load the channels of a case and its label.
+
+    Args:
+        images: The paths of the channels, or of the file that holds all.
+        label: The path of the mask.
+        about: The data set's `Description`.
+
+    Returns:
+        The image and the mask, as a `Sample` gives them.
+
+    Raises:
+        ValueError: If a file can't be read, they don't lie on one grid, or
+            hold something else than `about` says. It names the file.
+    """
+    read = _read_volumes if about.holds_volumes else _read_pictures
+    image, mask = read(images, label, len(about.channels))
+    if image.shape[-1] != len(about.channels):
+        raise ValueError(
+            f"{images[0]} has {image.shape[-1]} channels; {about.path} names "
+            f"{len(about.channels)}. Correct one of them."
+        )
+    return image, to_classes(label, mask, about.labels)[..., None]
+
+
+def _read_volumes(images, label, _):
+    image = read_channels(images)
+    with naming(label):
+        file = open_nifti(label)
+        if file.channels:
+            raise ValueError(f"its shape is {file.image.shape}, not a mask's")
+    with naming(images[0]):
+        grid = open_nifti(images[0]).grid
+    check_grids(grid, images[0], file.grid, label)
+    with naming(label):
+        return image, file.grid.as_stack(file.values())
+
+
+def _read_pictures(images, label, channels):
+    each = channels if len(images) == 1 else 1
+    parts = [read_image(path, each) for path in images]
+    mask = read_labels(label)
+    for path, part in zip(images, parts, strict=True):
+        check_sizes(part, mask, path, label)
+    return np.concatenate(parts, axis=-1), mask[..., 0]
+
+
+def to_classes(path, values, labels):
+    """Return a mask's values as consecutive class indices, int32.
+
+    Args:
+        path: Its file, for the error.
+        values: Array of the file's values.
+        labels: The values that are allowed, in the order of the classes.
+
+    Raises:
+        ValueError: If it holds other values. It names the file and them.
+    """
+    table = np.full(max(labels) + 2, -1, "int32")
+    table[list(labels)] = range(len(labels))
+    whole = values
+    if values.dtype.kind not in "iub":
+        whole = np.rint(np.nan_to_num(values, nan=-1, posinf=-1, neginf=-1))
+    # What is beyond the table is looked up in its last place, -1.
+    whole = np.where((whole < 0) | (whole > max(labels)), -1, whole)
+    mask = table[whole.astype("int32")]
+    wrong = mask < 0
+    if values.dtype.kind not in "iub":
+        wrong |= np.abs(values - whole) > ROUNDING
+    if wrong.any():
+        shown = [f"{value:g}" for value in np.unique(values[wrong])]
+        raise ValueError(
+            f"{path} holds the values {shorten(shown)}. The labels of the "
+            f"data set are {', '.join(map(str, labels))}. Correct one of them."
+        )
+    return mask
