@@ -18,6 +18,7 @@ from dca_keras.data import (
     synapse,  # noqa: F401
     synthetic,  # noqa: F401
 )
+from dca_keras.data.affine import RandomAffine
 from dca_keras.data.checks import check_batch
 from dca_keras.data.cross_validation import folds, take_fold
 from dca_keras.data.decoding import (
@@ -28,6 +29,7 @@ from dca_keras.data.decoding import (
 )
 from dca_keras.data.detection import detect
 from dca_keras.data.fingerprint import Fingerprint, measure
+from dca_keras.data.intensity import RandomIntensity
 from dca_keras.data.prepared import prepare
 from dca_keras.data.preprocessing import Preprocessing
 from dca_keras.data.registry import (
@@ -48,6 +50,8 @@ _NEEDING_TENSORFLOW = {
 __all__ = [
     "Fingerprint",
     "Preprocessing",
+    "RandomAffine",
+    "RandomIntensity",
     "Sample",
     "Splits",
     "augment",

@@ -1,15 +1,17 @@
 """Samples into batches, with tf.data."""
 
-import inspect
+import functools
 import itertools
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from dca_keras.data import augmentation
+from dca_keras.data import stages
+from dca_keras.data.crops import Crops, load_grid
 from dca_keras.data.decoding import resize_image, resize_mask
-from dca_keras.data.prepared import prepare, prepared_samples
+from dca_keras.data.prepared import prepare, prepared_grid, prepared_samples
+
+SAMPLINGS = ("resize", "crop")
 
 
 def make_dataset(
@@ -17,8 +19,12 @@ def make_dataset(
     image_size,
     batch_size,
     *,
+    sampling="resize",
+    num_classes=None,
     shuffle=False,
     augment=False,
+    augment_intensity=False,
+    crops=1,
     seed=0,
     drop_remainder=False,
     cache=True,
@@ -28,18 +34,29 @@ def make_dataset(
 ):
     """Return a `tf.data.Dataset` of batches of images and masks.
 
-    Samples are loaded, resized, cached, shuffled, augmented and batched.
-    Every epoch has an order and augmentations of its own, which depend on
-    `samples`, `seed` and the epoch's number alone, to the last bit: not on
-    TensorFlow's global seed, on the parallel calls, nor on where a run was
-    stopped and resumed.
+    Samples are loaded, resized or cropped, cached, shuffled, augmented and
+    batched. Every epoch has an order, crops and augmentations of its own,
+    which depend on `samples`, `seed` and the epoch's number alone, to the
+    last bit: not on TensorFlow's global seed, on the parallel calls, nor on
+    where a run was stopped and resumed.
 
     Args:
         samples: `Sample`s that all have the same number of channels.
-        image_size: (height, width) that images and masks are resized to.
+        image_size: (height, width) that images and masks are resized to, or
+            the sides of a crop; (depth, height, width) crops volumes.
         batch_size: Samples in a batch.
+        sampling: "resize", or "crop" for random crops of `image_size` at the
+            samples' own grid. A third of the crops is centred on foreground,
+            on each class of the mask as often; they are moved into the image
+            where they would reach beyond. A smaller image lies in the middle
+            of zeros.
+        num_classes: 1, or the number of classes with the background, which
+            masks are held to when they are cropped. None takes them as they
+            are.
         shuffle: Whether to shuffle the samples.
-        augment: True augments as the paper does, see `augment`. A Keras
+        augment: True augments images as the paper does, see `augment`, and
+            volumes by flips, small rotations and scalings, see
+            `RandomAffine`; one with numbers of your own is for crops. A Keras
             layer or another callable is called with {"images": (height,
             width, channels), "segmentation_masks": (height, width, 1)} and
             returns the same. A callable that has an argument `seed` receives
@@ -49,10 +66,14 @@ def make_dataset(
             but some of them draw without a generator: those augment
             differently each time, so that such a run can't be repeated to
             the last bit.
-        seed: Seed of the order and the augmentations.
+        augment_intensity: True changes brightness, contrast and gamma of
+            some images and adds noise, after all else; a `RandomIntensity`
+            does so with numbers of your own.
+        crops: Crops of each sample in an epoch.
+        seed: Seed of the order, the crops and the augmentations.
         drop_remainder: Whether to leave out a last batch that is smaller.
-        cache: True keeps the resized samples in memory, False loads them
-            in every epoch, a folder keeps them there, see `prepare`.
+        cache: True keeps the samples in memory, resized or whole; False loads
+            them in every epoch, a folder keeps them there, see `prepare`.
         epochs: A range: one pass goes through these epochs, so that
             `range(3, 200)` resumes a run at epoch 3. None: a pass is one
             epoch, and the next pass the next epoch, from 0.
@@ -61,18 +82,31 @@ def make_dataset(
 
     Returns:
         A tf.data.Dataset of float32 images (batch, height, width, channels)
-        in [0, 1] and int32 masks (batch, height, width, 1). Its length is
-        known.
+        in [0, 1] and int32 masks (batch, height, width, 1), of volumes with
+        a depth before the height. Its length is known.
 
     Raises:
         ValueError: If there is no batch to make, or a size is not positive.
     """
-    _check_arguments(samples, image_size, batch_size, drop_remainder)
-    steps = len(samples) / batch_size
+    _check_arguments(samples, image_size, sampling, crops)
+    size, count = tuple(image_size), len(samples) * crops
+    _check_batches(count, batch_size, drop_remainder)
+    steps = count / batch_size
     steps = int(steps if drop_remainder else np.ceil(steps))
     _check_start(epochs, first_step, steps)
-    in_order = _store(samples, tuple(image_size), cache, num_parallel_calls)
-    augmented = _augmenter(augment, num_parallel_calls)
+    calls = num_parallel_calls
+    if sampling == "crop":
+        drawn = open_crops(samples, size, num_classes=num_classes, cache=cache)
+        turn, augment = stages.split_affine(augment, len(size))
+        in_order = _numbers(count)
+        parts = [stages.crop_stage(drawn, turn, calls)]
+    else:
+        in_order = _store(samples, size, cache, calls)
+        parts = []
+    if augment is not False:
+        parts.append(stages.augment_stage(augment, calls))
+    if augment_intensity is not False:
+        parts.append(stages.intensity_stage(augment_intensity, calls))
     first_epoch = 0 if epochs is None else epochs[0]
 
     def one_epoch(epoch):
@@ -80,9 +114,11 @@ def make_dataset(
         tf.compat.v1.set_random_seed(1)
         seeds = tf.stack([tf.cast(seed, "int64"), epoch])
         is_first = tf.cast(epoch == first_epoch, "int64")
-        pairs = in_order(seeds if shuffle else None).enumerate()
-        pairs = pairs.skip(is_first * first_step * batch_size)
-        pairs = augmented(pairs, seeds)
+        numbered = in_order(seeds if shuffle else None).enumerate()
+        numbered = numbered.skip(is_first * first_step * batch_size)
+        for part in parts:
+            numbered = part(numbered, seeds)
+        pairs = numbered.map(lambda _, pair: pair)
         return pairs.batch(batch_size, drop_remainder=drop_remainder)
 
     passes = 1 if epochs is None else len(epochs)
@@ -107,6 +143,22 @@ def _epoch_numbers(epochs):
             tf.numpy_function(lambda: np.int64(next(passes)), [], "int64"), ()
         )
     )
+
+
+def open_crops(samples, size, *, num_classes=None, cache=True):
+    """Return the `Crops` of samples; arguments as in `make_dataset`."""
+    if isinstance(cache, bool):
+        loads = [functools.partial(load_grid, sample) for sample in samples]
+    else:
+        paths = prepare(samples, None, cache)
+        loads = [functools.partial(prepared_grid, path) for path in paths]
+    return Crops(samples, loads, size, num_classes, keep=cache is not False)
+
+
+def _numbers(count):
+    """A function that returns numbers in the order that seeds give."""
+    numbers = tf.data.Dataset.range(count)
+    return lambda seeds: _shuffle(numbers, seeds, count)
 
 
 def _store(samples, size, cache, calls):
@@ -149,31 +201,6 @@ def _loader(samples, size, calls):
     return lambda indices: indices.map(load_tensors, num_parallel_calls=calls)
 
 
-def _augmenter(augment, calls):
-    """A function that augments pairs, each with its number in the epoch."""
-    if augment is False:
-        return lambda pairs, seeds: pairs.map(lambda _, pair: pair)
-    if augment is True:
-        transform = augmentation.augment
-    elif isinstance(augment, keras.Layer):
-        transform = augmentation.with_layer(augment)
-        calls = None  # One after another, as they share random generators.
-    elif "seed" in inspect.signature(augment).parameters:
-        transform = augmentation.with_callable(augment)
-    else:
-        transform = augmentation.with_callable(lambda pair, seed: augment(pair))
-        calls = None
-
-    def augmented(pairs, seeds):
-        fold_in = tf.random.experimental.stateless_fold_in
-        return pairs.map(
-            lambda number, pair: transform(*pair, fold_in(seeds, number)),
-            num_parallel_calls=calls,
-        )
-
-    return augmented
-
-
 def _check_start(epochs, first_step, steps):
     if epochs is None:
         if first_step:
@@ -187,21 +214,35 @@ def _check_start(epochs, first_step, steps):
         )
 
 
-def _check_arguments(samples, image_size, batch_size, drop_remainder):
+def _check_arguments(samples, image_size, sampling, crops):
     if not samples:
         raise ValueError("`samples` is empty. Pass at least one sample.")
-    sizes = np.ravel(image_size)
-    if sizes.size != 2 or not all(side >= 1 for side in sizes):
+    if sampling not in SAMPLINGS:
         raise ValueError(
-            "`image_size` must be a positive (height, width). Received: "
+            f'`sampling` must be "resize" or "crop". Received: {sampling!r}'
+        )
+    sizes = np.ravel(image_size)
+    ranks = (2,) if sampling == "resize" else (2, 3)
+    if sizes.size not in ranks or not all(side >= 1 for side in sizes):
+        raise ValueError(
+            "`image_size` must be a positive (height, width), or (depth, "
+            'height, width) with `sampling="crop"`. Received: '
             f"{image_size!r}"
         )
+    if crops < 1 or (crops > 1 and sampling == "resize"):
+        raise ValueError(
+            '`crops` must be 1, or more with `sampling="crop"`. Received: '
+            f"{crops}"
+        )
+
+
+def _check_batches(count, batch_size, drop_remainder):
     if batch_size < 1:
         raise ValueError(
             f"`batch_size` must be 1 or more. Received: {batch_size}"
         )
-    if drop_remainder and len(samples) < batch_size:
+    if drop_remainder and count < batch_size:
         raise ValueError(
-            f"`drop_remainder` leaves no batch: {len(samples)} samples are "
-            f"fewer than `batch_size` {batch_size}. Lower `batch_size`."
+            f"`drop_remainder` leaves no batch: {count} samples are fewer "
+            f"than `batch_size` {batch_size}. Lower `batch_size`."
         )

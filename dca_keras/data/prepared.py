@@ -1,4 +1,4 @@
-"""Resized samples in files, for sets larger than memory."""
+"""Samples in files, resized or whole, for sets larger than memory."""
 
 import contextlib
 import functools
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dca_keras._files import replace_file, write_json
+from dca_keras.data.crops import Grid, load_grid
 from dca_keras.data.decoding import resize_image, resize_mask
 from dca_keras.data.samples import Sample
 
@@ -20,7 +21,7 @@ SHARD_SIZE = 64
 def prepare(
     samples, image_size, folder, *, shard_size=SHARD_SIZE, on_written=None
 ):
-    """Write resized samples to a folder, for `make_dataset` to read.
+    """Write samples to a folder, resized or whole, for `make_dataset` to read.
 
     A shard, a file that `np.load` reads, appears when it is whole, and
     `prepared.json` holds its SHA-256. Called again, after a stop or a fault,
@@ -28,7 +29,9 @@ def prepare(
 
     Args:
         samples: The `Sample`s, in the order to keep.
-        image_size: (height, width) that images and masks are resized to.
+        image_size: (height, width) that images and masks are resized to; None
+            keeps images and volumes at their own grid, one in a file, for
+            crops.
         folder: Where to write; made if it is not there.
         shard_size: Samples in a file, all of which are in memory while it
             is written.
@@ -43,15 +46,17 @@ def prepare(
             were before their files changed.
     """
     folder = Path(folder)
+    if image_size is None:
+        shard_size = 1
     groups = [
         samples[start : start + shard_size]
         for start in range(0, len(samples), shard_size)
     ]
     index = {
         "format": "npy",
-        "image_size": [int(side) for side in image_size],
+        "image_size": image_size and [int(side) for side in image_size],
         "samples": len(samples),
-        "source": _source(samples, shard_size),
+        "source": _source(samples, shard_size, whole=image_size is None),
         "shards": {},
     }
     known = _read_index(folder / INDEX, index)
@@ -84,6 +89,12 @@ def prepared_samples(paths):
     ]
 
 
+def prepared_grid(path):
+    """Return the sample at its own grid that is in a shard, left on disk."""
+    (record,) = np.load(path, mmap_mode="r")
+    return Grid(record["image"], record["mask"], np.array(record["places"]))
+
+
 def _read(path, row):
     record = np.load(path, mmap_mode="r")[row]
     return np.array(record["image"]), record["mask"].astype("int32")
@@ -95,8 +106,19 @@ def _write_shard(path, samples, image_size):
         replace_file(path) as temporary,
         ThreadPoolExecutor() as pool,
     ):
-        resize = functools.partial(_resize, image_size=image_size)
-        np.save(temporary, np.stack(list(pool.map(resize, samples))))
+        record = functools.partial(_resize, image_size=image_size)
+        record = _whole if image_size is None else record
+        np.save(temporary, np.stack(list(pool.map(record, samples))))
+
+
+def _whole(sample):
+    grid = load_grid(sample)
+    types = ("<f4", "<u2", "<i8")
+    dtype = [
+        (name, dtype, part.shape)
+        for name, dtype, part in zip(Grid._fields, types, grid, strict=True)
+    ]
+    return np.array(tuple(grid), dtype)
 
 
 def _resize(sample, image_size):
@@ -137,9 +159,16 @@ def _read_index(path, expected):
     return found["shards"]
 
 
-def _source(samples, shard_size):
-    """A digest of the samples' names and of their files' sizes and dates."""
+def _source(samples, shard_size, whole):
+    """A digest of the samples' names and of their files' sizes and dates.
+
+    Whole samples may have been preprocessed in one way or another, which the
+    first of them tells.
+    """
     digest = hashlib.sha256(str(shard_size).encode())
+    if whole:
+        for part in samples[0].load():
+            digest.update(np.ascontiguousarray(part).data)
     for sample in samples:
         states = [path.stat() for path in sample.files]
         files = [(state.st_size, state.st_mtime_ns) for state in states]
