@@ -7,6 +7,7 @@ from dca_keras._files import write_text
 from dca_keras.evaluation import compare
 from dca_keras.recipe import make_recipe
 from dca_keras.zoo import list_models
+from zoo_volume_tables import is_volume, volume_table
 
 HEADINGS = {
     "plain": "plain",
@@ -29,7 +30,8 @@ def write_tables(zoo):
     """Write the tables of `README.md` from the files beside it.
 
     Args:
-        zoo: The folder with `README.md`, `paper.json` and `results`.
+        zoo: The folder with `README.md`, `paper.json`, `peers.json` and
+            `results`.
 
     Raises:
         ValueError: If `README.md` lacks the marks between which they stand.
@@ -47,10 +49,11 @@ def write_tables(zoo):
 
 def make_tables(zoo):
     """Return the tables as Markdown: the paper's, then every other setting."""
-    paper = json.loads((zoo / "paper.json").read_text(encoding="utf-8"))
+    paper = _read(zoo / "paper.json")
+    peers = _read(zoo / "peers.json")
     groups = {}
     for path in sorted((zoo / "results").glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = _read(path)
         result.setdefault("split", result.get("part"))
         if "recipe" in result:
             groups.setdefault(_setting(result), []).append((path, result))
@@ -61,7 +64,16 @@ def make_tables(zoo):
     }
     others = [r for r in groups.values() if not _is_the_papers(r[0][1])]
     tables = [_paper_table(paper, full)]
-    return "\n\n".join(tables + [_other_table(paper, r) for r in others])
+    for results in others:
+        if is_volume(results[0][1]):
+            tables.append(volume_table(results, HEADINGS, peers))
+        else:
+            tables.append(_other_table(paper, results))
+    return "\n\n".join(tables)
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def is_full(recipe):

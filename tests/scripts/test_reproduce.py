@@ -23,7 +23,8 @@ def zoo(tmp_path_factory):
     data_dir = write_images(root / "blobs")
     zoo = root / "zoo"
     zoo.mkdir()
-    shutil.copy(ZOO / "paper.json", zoo)
+    for name in ("paper.json", "peers.json"):
+        shutil.copy(ZOO / name, zoo)
     (zoo / "README.md").write_text(
         "Above.\n<!-- tables: begin -->\nold\n<!-- tables: end -->\nBelow.\n"
     )
@@ -96,6 +97,40 @@ def test_a_single_run_has_a_row(zoo, tmp_path):
     assert "With one run they cover" in table
     (row,) = [x for x in table.splitlines() if x.startswith("| plain |")]
     assert f"{result['foreground']['dice']['mean']:.4f}" in row
+
+
+def test_volumes_have_a_table_of_their_own(zoo, tmp_path):
+    """With every class's Dice, beside what others published."""
+    made = shutil.copytree(zoo, tmp_path / "zoo")
+    peer = {"name": "Theirs", "source": "a journal", "dice": {"nerve": 0.91}}
+    (made / "peers.json").write_text(json.dumps({"blobs": [peer]}))
+    dice = {}
+    for path in (made / "results").iterdir():
+        result = json.loads(path.read_text())
+        result["recipe"] |= {"image_size": [16, 32, 32], "data_dir": "blobs"}
+        result["class_names"] = {"1": "nerve"}
+        path.write_text(json.dumps(result))
+        dice.setdefault(result["variant"], []).append(
+            result["over_cases"]["per_class"]["1"]["dice"]["mean"]
+        )
+    table = make_tables(made).split("###")[1]
+    assert table.startswith(" `unet` on blobs, volumes")
+    assert "16×32×32 voxels" in table and "a journal" in table
+    heads, _, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
+    place = heads.index("Dice, nerve")
+    assert [row[0] for row in rows] == [
+        "plain",
+        "no attention, the rest of DCA",
+        "Theirs",
+    ]
+    for row, variant in zip(rows, ("plain", "dca_control"), strict=False):
+        mean = sum(dice[variant]) / 2
+        assert float(row[place]) == pytest.approx(mean, abs=5.1e-5)
+    assert rows[-1][place] == "0.91"
 
 
 def test_what_was_not_run_says_so(zoo):
