@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from dca_keras.data.channels import MOST_CHANNELS
 from dca_keras.data.formats import read_pixels
 from dca_keras.data.guards import check_intensities
 
@@ -20,6 +21,8 @@ def read_image(path, channels=3, *, stack=False, intensities=None):
         path: A PNG, JPEG, BMP, GIF, WebP, PNM or TIFF file, or one slice as
             NIfTI or DICOM.
         channels: 3 repeats grey images; 1 takes the luma of coloured ones.
+            The file must have any other number, up to 16, itself. None is
+            its own.
         stack: Whether to accept a NIfTI volume, the frames of a DICOM file
             and the pages of a TIFF file.
         intensities: For NIfTI and DICOM, the two values that become 0 and 1,
@@ -33,18 +36,28 @@ def read_image(path, channels=3, *, stack=False, intensities=None):
         ValueError: If the file can't be read or holds no such image. It
             names the file and what to do.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"`channels` must be 1 or 3. Received: {channels!r}")
+    check_channels(channels)
     check_intensities(intensities)
-    values, palette, _ = read_pixels(path, True, intensities, stack)
+    values, palette, _ = read_pixels(path, True, intensities, stack, channels)
     if palette is not None:
-        values = _look_up(palette, values)
+        values = look_up(palette, values)
     image = _to_unit_range(path, values)
-    if channels == 1 and image.shape[-1] == 3:
+    if channels in (None, image.shape[-1]):
+        return image
+    if channels == 1:
         return image @ LUMA[:, None]
     if image.ndim > 3:  # Three copies of a volume may not fit in memory.
         return np.broadcast_to(image, (*image.shape[:-1], channels))
     return np.repeat(image, channels // image.shape[-1], axis=-1)
+
+
+def check_channels(channels):
+    """Raise `ValueError` unless images may have so many channels."""
+    if channels is not None and channels not in range(1, MOST_CHANNELS + 1):
+        raise ValueError(
+            f"`channels` must be from 1 to {MOST_CHANNELS}. Received: "
+            f"{channels!r}"
+        )
 
 
 def read_mask(path, num_classes=1):
@@ -66,17 +79,17 @@ def read_mask(path, num_classes=1):
         ValueError: If the file can't be read or holds other values. It
             names the file, the values found and what to do.
     """
-    values, palette, lossy = read_pixels(path)
+    values, palette, lossy = read_pixels(path, channels=1)
     if lossy and num_classes > 1:
         raise ValueError(
             f"{path} is a JPEG, which does not keep class indices. Save "
             "masks of several classes as PNG."
         )
     if palette is not None and num_classes == 1:
-        colours = _look_up(palette, values)
+        colours = look_up(palette, values)
         # A black and white palette may well put white first.
-        values = colours if _is_grey(colours) else values
-    if not _is_grey(values):
+        values = colours if is_grey(colours) else values
+    if not is_grey(values):
         raise ValueError(_coloured(path))
     values = values[..., :1]
     if lossy and values.max() >= 128:
@@ -98,8 +111,8 @@ def read_labels(path):
         ValueError: If the file can't be read or is coloured. It names the
             file.
     """
-    values, _, lossy = read_pixels(path)
-    if not lossy and not _is_grey(values):
+    values, _, lossy = read_pixels(path, channels=1)
+    if not lossy and not is_grey(values):
         raise ValueError(_coloured(path))
     return values[..., :1]
 
@@ -139,7 +152,8 @@ def _resize(array, size, dtype, resample):
     return np.stack(channels, axis=-1)
 
 
-def _look_up(palette, values):
+def look_up(palette, values):
+    """Return the colours that the indices of a palette stand for."""
     return palette[values[..., 0].astype("intp")]
 
 
@@ -164,7 +178,8 @@ def _coloured(path):
     )
 
 
-def _is_grey(values):
+def is_grey(values):
+    """Whether all channels of an array are equal."""
     return values.shape[-1] == 1 or np.all(values == values[..., :1])
 
 

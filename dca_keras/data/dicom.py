@@ -39,6 +39,14 @@ def read_dicom(path, scaled=False, intensities=None):
     return 1 - values if inverted else values
 
 
+def dicom_sides(path):
+    """Return a file's sides, after those of its frames, and its channels."""
+    dataset = _pydicom().dcmread(path, stop_before_pixels=True)
+    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    sides = (frames,) * (frames > 1) + (dataset.Rows, dataset.Columns)
+    return sides, int(dataset.get("SamplesPerPixel", 1))
+
+
 def read_dicom_spacing(path):
     """Return the millimetres from row to row and from column to column.
 

@@ -235,8 +235,13 @@ def test_refuses_wrong_images(tmp_path, name):
 
 
 def test_refuses_other_numbers_of_channels(tmp_path):
-    with pytest.raises(ValueError, match="`channels` must be 1 or 3"):
-        read_image(write(tmp_path / "a.png", RGB), 4)
+    path = write(tmp_path / "a.png", with_alpha(RGB))
+    with pytest.raises(ValueError, match=r"a\.png .*has 3 channels, not 4"):
+        read_image(path, 4)
+    for channels in (0, 17, -1, 2.5):
+        with pytest.raises(ValueError, match="`channels` must be from 1 to 16"):
+            read_image(path, channels)
+    assert read_image(path, None).shape == (12, 10, 3)
 
 
 WRONG_MASKS = {

@@ -10,6 +10,7 @@ RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (12, 10, 3), "uint8")
 GREY = RGB[..., 0]
 GREY_16 = RNG.integers(0, 65536, (12, 10), "uint16")
+GREY_PAGES = {"photometric": "minisblack"}
 GREYS, RGBS = np.stack([GREY] * 4), np.stack([RGB] * 4)
 STACKS = {
     # pages, how they are written, one page as it is read
@@ -47,8 +48,11 @@ def test_reads_stacks_of_pages(tmp_path, name):
 
 def test_pages_must_be_slices(tmp_path):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, GREYS, metadata={"axes": "CYX"})
-    with pytest.raises(ValueError, match="or are CYX and not slices"):
+    tifffile.imwrite(path, GREYS, **GREY_PAGES, metadata={"axes": "AYX"})
+    with pytest.raises(ValueError, match="or are AYX and not slices"):
+        read_image(path, stack=True)
+    tifffile.imwrite(path, GREYS, **GREY_PAGES, metadata={"axes": "CYX"})
+    with pytest.raises(ValueError, match="4 channels, not 1 or 3"):
         read_image(path, stack=True)
     tifffile.imwrite(path, GREY)
     tifffile.imwrite(path, GREY[:5], append=True)

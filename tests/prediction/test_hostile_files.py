@@ -65,7 +65,7 @@ HOSTILE = {
     ),
     "times.nii": (
         lambda p: save_nifti(p, np.zeros((5, 5, 5, 2), "uint8")),
-        "not that of a volume",
+        "2 channels, not 1 or 3",
     ),
 }
 HALVES = [name for name in HOSTILE if name.startswith("truncated")]
