@@ -40,6 +40,7 @@ from dca_keras.data.registry import (
     register_dataset,
 )
 from dca_keras.data.samples import Sample, Splits, check_samples
+from dca_keras.data.series import read_series
 from dca_keras.data.summary import save_contact_sheet, summarize
 
 _NEEDING_TENSORFLOW = {
@@ -68,6 +69,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "reader_takes",
+    "read_series",
     "register_dataset",
     "resize_image",
     "resize_mask",

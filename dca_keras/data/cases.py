@@ -3,7 +3,7 @@
 import numpy as np
 
 from dca_keras.data.archive import check_sizes, shorten
-from dca_keras.data.channels import check_grids, read_channels
+from dca_keras.data.channels import check_grids, read_channels, read_grid
 from dca_keras.data.decoding import read_image, read_labels
 from dca_keras.data.volumes import naming, open_nifti
 
@@ -42,9 +42,7 @@ def _read_volumes(images, label, _):
         file = open_nifti(label)
         if file.channels:
             raise ValueError(f"its shape is {file.image.shape}, not a mask's")
-    with naming(images[0]):
-        grid = open_nifti(images[0]).grid
-    check_grids(grid, images[0], file.grid, label)
+    check_grids(read_grid(images[0]), images[0], file.grid, label)
     with naming(label):
         return image, file.grid.as_stack(file.values())
 

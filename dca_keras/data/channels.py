@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dca_keras.data.volumes import naming, open_nifti
+from dca_keras._extras import import_extra
+from dca_keras.data.series import open_series, read_series
+from dca_keras.data.volumes import naming, open_nifti, write_nifti
 
 MOST_CHANNELS = 16
 _NUMBERED = re.compile(r"(?P<case>.+)_(?P<number>[0-9]{4})")
@@ -54,8 +56,8 @@ def read_channels(paths):
     """Read the channels of a volume.
 
     Args:
-        paths: A NIfTI file for every channel, or one whose fourth axis they
-            are.
+        paths: A NIfTI file or the folder of a DICOM series for every
+            channel, or one NIfTI file whose fourth axis they are.
 
     Returns:
         A float32 array (depth, height, width, channels) of the files' own
@@ -67,13 +69,58 @@ def read_channels(paths):
     """
     parts, grids = [], []
     for path in paths:
-        with naming(path):
-            file = open_nifti(path)
-            values = file.grid.as_stack(file.values("float32"))
-        parts.append(values if file.channels else values[..., None])
-        grids.append(file.grid)
-        check_grids(grids[0], paths[0], file.grid, path)
+        values, grid = _read_with_grid(path)
+        parts.append(values)
+        grids.append(grid)
+        check_grids(grids[0], paths[0], grid, path)
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+
+def channels_header(path):
+    """Return (depth, height, width) and spacing of a file or a series.
+
+    Raises:
+        ValueError: If it can't be read. It names the file.
+    """
+    grid = read_grid(path)
+    return grid.stack_shape, grid.spacing
+
+
+def read_grid(path):
+    """Return the `Grid` of a NIfTI file or of a DICOM series."""
+    if Path(path).is_dir():
+        return open_series(path).grid
+    with naming(path):
+        return open_nifti(path).grid
+
+
+def _read_with_grid(path):
+    if Path(path).is_dir():
+        series = open_series(path)
+        return read_series(path, series), series.grid
+    with naming(path):
+        file = open_nifti(path)
+        values = file.grid.as_stack(file.values("float32"))
+    return values if file.channels else values[..., None], file.grid
+
+
+def write_volume(path, values, like):
+    """Write values as NIfTI on the grid of a NIfTI file or a DICOM series.
+
+    Args:
+        path: The file to write.
+        values: Array ordered as by `read_channels`, with an axis of classes
+            or without.
+        like: The file or folder whose grid is used, and the file's header.
+    """
+    if not Path(like).is_dir():
+        write_nifti(path, values, like)
+        return
+    grid = read_grid(like)
+    stored = np.empty((*grid.shape, *values.shape[3:]), values.dtype)
+    grid.as_stack(stored)[...] = values
+    nibabel = import_extra("nibabel", extra="volumes", purpose="Writing NIfTI")
+    nibabel.Nifti1Image(stored, grid.affine).to_filename(path)
 
 
 def check_grids(first, first_path, second, second_path):

@@ -29,12 +29,10 @@ def read_dicom(path, scaled=False, intensities=None):
     values = values[..., None]
     if not scaled:
         return values
-    slope = float(dataset.get("RescaleSlope", 1))
-    intercept = float(dataset.get("RescaleIntercept", 0))
-    values = values.astype("float32") * slope + intercept
+    values = rescale(dataset, values)
     if intensities is not None:
         return scale(values, *intensities)
-    values = scale(values, *_dicom_window(dataset, slope, intercept))
+    values = scale(values, *_dicom_window(dataset))
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     return 1 - values if inverted else values
 
@@ -59,7 +57,20 @@ def read_dicom_spacing(path):
     return tuple(map(float, spacing)) if spacing else None
 
 
-def _dicom_window(dataset, slope, intercept):
+def rescale(dataset, values):
+    """Return stored values in their unit, such as Hounsfield units."""
+    slope, intercept = _slope_and_intercept(dataset)
+    return values.astype("float32") * slope + intercept
+
+
+def _slope_and_intercept(dataset):
+    return (
+        float(dataset.get("RescaleSlope", 1)),
+        float(dataset.get("RescaleIntercept", 0)),
+    )
+
+
+def _dicom_window(dataset):
     if "WindowCenter" in dataset and "WindowWidth" in dataset:
         centre, width = (
             float(np.ravel(dataset[name].value)[0])
@@ -68,6 +79,7 @@ def _dicom_window(dataset, slope, intercept):
         return centre - width / 2, centre + width / 2
     bits, signed = dataset.BitsStored, dataset.PixelRepresentation
     least = -(2 ** (bits - 1)) if signed else 0
+    slope, intercept = _slope_and_intercept(dataset)
     return np.array([least, least + 2**bits - 1]) * slope + intercept
 
 
