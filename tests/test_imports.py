@@ -39,6 +39,7 @@ FLOORS = {
     "prediction": 7,
     "evaluation": 8,
     "export": 8,
+    "sharing": 8,
     "training": 9,
     "cli": 11,
 }

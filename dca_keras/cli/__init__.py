@@ -18,6 +18,7 @@ from dca_keras.cli import (
     export,
     models,
     predict,
+    share,
     train,
 )
 from dca_keras.cli._options import (
@@ -88,6 +89,7 @@ for _command in (
     compare.compare,
     predict.predict,
     export.export,
+    share.share,
     dataset.data,
     dataset.prepare,
     models.models,
