@@ -39,6 +39,19 @@ class Description:
         return tuple(self.labels.values())[1:]
 
     @property
+    def classes(self):
+        """The mapping to classes, if the values leave out a number."""
+        if list(self.labels) == list(range(len(self.labels))):
+            return None
+        return {
+            "num_classes": self.num_classes,
+            "classes": [
+                {"index": index, "name": name, "value": value}
+                for index, (value, name) in enumerate(self.labels.items())
+            ],
+        }
+
+    @property
     def num_classes(self):
         return 1 if len(self.labels) == 2 else len(self.labels)
 

@@ -28,7 +28,7 @@ LAYOUT = (
 )
 
 
-@register_dataset("nnunet")
+@register_dataset("nnunet", layouts=[(JSON, "imagesTr")])
 def read_nnunet(data_dir, *, channels=None, num_classes=None, fold=None):
     """Read a raw data set of nnU-Net's, or a task of the Decathlon.
 
@@ -82,6 +82,7 @@ def read_nnunet(data_dir, *, channels=None, num_classes=None, fold=None):
         modalities=about.channels if about.holds_volumes else None,
         channels=len(about.channels),
         num_classes=num_classes or about.num_classes,
+        classes=about.classes,
     )
 
 

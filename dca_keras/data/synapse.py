@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from dca_keras.data.archive import find_folder, shorten, take_files
+from dca_keras.data.channels import read_channels
 from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import Sample, Splits, hold_out_validation
 from dca_keras.data.volumes import read_volume, volume_header
@@ -43,7 +44,9 @@ LAYOUT = (
         ("train_npz/case*_slice*.npz", "test_vol_h5/case*.h5"),
     ],
 )
-def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
+def read_synapse(
+    data_dir, *, channels=1, num_classes=9, partial=False, volumes=False
+):
     """Read Synapse multi-organ CT, as distributed or as TransUNet has it.
 
     30 volumes of the abdomen, 85 to 198 slices of 512×512 pixels each.
@@ -72,13 +75,16 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
         channels: 1, or 3 equal ones.
         num_classes: 9.
         partial: Whether to accept an archive that is not complete.
+        volumes: Whether samples are whole volumes in Hounsfield units, not
+            slices. TransUNet's layout has none to train on.
 
     Returns:
         The `Splits`. The samples of raw volumes carry a spacing (depth,
         height, width).
 
     Raises:
-        ValueError: If the archive is not there, or not complete.
+        ValueError: If the archive is not there, or not complete, or holds
+            no volumes where those are wanted.
     """
     if num_classes != len(ORGANS) + 1:
         raise ValueError(
@@ -87,18 +93,31 @@ def read_synapse(data_dir, *, channels=1, num_classes=9, partial=False):
         )
     holds = ["img/img*.nii.gz", "train_npz/*.npz"]
     root = find_folder(data_dir, holds, LAYOUT, need=any)
-    read = _read_raw if (root / "img").is_dir() else _read_transunet
+    raw = (root / "img").is_dir()
+    if volumes:
+        if not raw:
+            raise ValueError(
+                f"{root} holds slices to train on, and `volumes` needs "
+                "volumes. Use RawData/Training as distributed, or leave "
+                "`volumes` out."
+            )
+        train, test = _read_volumes(root, channels, partial)
+        return Splits(
+            *hold_out_validation(train),
+            tuple(test),
+            modalities=("CT",) * channels,
+            published_batch=1,  # Published scores are of slices.
+            channels=channels,
+            num_classes=num_classes,
+        )
+    read = _read_raw if raw else _read_transunet
     train, test = read(root, channels, partial)
     return Splits(*hold_out_validation(train), tuple(test))
 
 
 def _read_raw(root, channels, partial):
-    wanted = {
-        number: (f"img/img{number:04}.nii.gz", f"label/label{number:04}.nii.gz")
-        for number in VOLUMES
-    }
     train, test = [], []
-    for number, paths in take_files(root, wanted, partial).items():
+    for number, paths in _raw_files(root, partial).items():
         (depth, *_), spacing = volume_header(paths[0])
         split = test if number in TEST else train
         for index in range(depth):
@@ -107,25 +126,64 @@ def _read_raw(root, channels, partial):
     return train, test
 
 
+def _read_volumes(root, channels, partial):
+    train, test = [], []
+    for number, paths in _raw_files(root, partial).items():
+        _, spacing = volume_header(paths[0])
+        split = test if number in TEST else train
+        load = functools.partial(_load_volume, *paths, channels)
+        case = f"case{number:04}"
+        split.append(Sample(case, case, load, paths, spacing))
+    return train, test
+
+
+def _raw_files(root, partial):
+    wanted = {
+        number: (f"img/img{number:04}.nii.gz", f"label/label{number:04}.nii.gz")
+        for number in VOLUMES
+    }
+    return take_files(root, wanted, partial)
+
+
 def _load_raw(image_path, label_path, index, channels):
     image = read_volume(image_path)
     labels = read_volume(label_path)
+    _check_shapes(image, labels, image_path, label_path)
+    image = np.clip(image[index].astype("float32"), LOWEST, HIGHEST)
+    image = (image - LOWEST) / (HIGHEST - LOWEST)
+    return _as_sample(image, _organs(label_path, labels[index]), channels)
+
+
+def _load_volume(image_path, label_path, channels):
+    image = read_channels((image_path,))
+    labels = read_channels((label_path,))
+    _check_shapes(image, labels, image_path, label_path)
+    image = np.repeat(image, channels, axis=-1)
+    return image, _organs(label_path, labels)
+
+
+def _check_shapes(image, labels, image_path, label_path):
     if image.shape != labels.shape:
+        shapes = image.shape[:3], labels.shape[:3]
         raise ValueError(
             f"{image_path} and {label_path} differ in (depth, height, width): "
-            f"{image.shape} and {labels.shape}. Unpack the archive again."
+            f"{shapes[0]} and {shapes[1]}. Unpack the archive again."
         )
-    labels = labels[index]
-    if unknown := sorted(set(np.unique(labels)) - set(range(LABELS))):
+
+
+def _organs(path, labels):
+    """Return the classes of the organs that are kept, of the archive's."""
+    found = labels.astype("int32")
+    wrong = (found != labels) | (found < 0) | (found >= LABELS)
+    if wrong.any():
+        unknown = np.unique(labels[wrong])
         raise ValueError(
-            f"{label_path} holds unknown labels: {shorten(unknown)}. Synapse "
+            f"{path} holds unknown labels: {shorten(unknown)}. Synapse "
             f"has 0 to {LABELS - 1}."
         )
     classes = np.zeros(LABELS, "int32")
     classes[list(ORGANS.values())] = range(1, len(ORGANS) + 1)
-    image = np.clip(image[index].astype("float32"), LOWEST, HIGHEST)
-    image = (image - LOWEST) / (HIGHEST - LOWEST)
-    return _as_sample(image, classes[labels.astype("int32")], channels)
+    return classes[found]
 
 
 def _read_transunet(root, channels, partial):

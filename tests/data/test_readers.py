@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from dca_keras.data import (
+    Preprocessing,
     cvc_clinicdb,
+    measure,
     monuseg,
     read_dataset,
     resize_mask,
@@ -125,6 +127,49 @@ def test_synapse_classes_window_and_spacing(tmp_path):
     assert grey["case0005_slice000"].load()[0].shape == (12, 12, 3)
 
 
+def test_synapse_as_volumes(tmp_path):
+    archives.write_synapse(tmp_path)
+    slices = everyone(read_dataset("synapse", tmp_path))
+    splits = read_dataset("synapse", tmp_path, volumes=True)
+    assert splits.modalities == ("CT",) and splits.channels == 1
+    assert len(splits.train) + len(splits.val) == 18
+    assert {s.case for s in splits.test} == {
+        f"case{n:04}" for n in synapse.TEST
+    }
+    sample = everyone(splits)["case0005"]
+    assert sample.spacing == pytest.approx((3, 0.7, 0.8))
+    image, mask = sample.load()
+    assert image.dtype == "float32" and mask.dtype == "int32"
+    assert image.shape == mask.shape == (16, 12, 12, 1)
+    assert image.min() < -1000 and image.max() > 1000  # Hounsfield units
+    for index in (0, 8, 15):
+        window, classes = slices[f"case0005_slice{index:03}"].load()
+        np.testing.assert_array_equal(
+            (np.clip(image[index], -125, 275) + 125) / 400, window
+        )
+        np.testing.assert_array_equal(mask[index], classes)
+
+
+def test_synapse_volumes_become_samples_of_one_spacing(tmp_path):
+    archives.write_synapse(tmp_path)
+    splits = read_dataset("synapse", tmp_path, volumes=True)
+    found = measure(splits)
+    assert (found.rank, found.num_classes) == (3, 9)
+    assert found.spacing == pytest.approx((3, 0.7, 0.8))
+    (low, high), values = found.intensities[0], []
+    for sample in splits.train:
+        image, mask = sample.load()
+        values.append(image[mask > 0])
+    expected = np.percentile(np.concatenate(values), (0.5, 99.5))
+    np.testing.assert_allclose((low, high), expected, rtol=1e-6)
+    ready = Preprocessing.of(found, spacing=(1.5, 1.4, 1.6)).splits(splits)
+    image, mask = ready.train[0].load()
+    depth = len(splits.train[0].load()[0])
+    assert image.shape == mask.shape == (2 * depth, 6, 6, 1)
+    assert 0 <= image.min() < image.max() <= 1
+    assert ready.train[0].source is splits.train[0]
+
+
 def test_synapse_knows_its_labels(tmp_path):
     root = archives.write_synapse(tmp_path)
     path = root / "label" / "label0021.nii.gz"
@@ -138,6 +183,8 @@ def test_synapse_knows_its_labels(tmp_path):
 
 def test_transunet_values_are_kept(tmp_path):
     root = archives.write_transunet(tmp_path)
+    with pytest.raises(ValueError, match="`volumes` needs volumes"):
+        read_dataset("synapse", root, volumes=True)
     samples = everyone(read_dataset("synapse", root))
     sample = samples["case0007_slice003"]
     assert sample.case == "case0007" and sample.spacing is None
