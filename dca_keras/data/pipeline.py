@@ -55,17 +55,17 @@ def make_dataset(
             are.
         shuffle: Whether to shuffle the samples.
         augment: True augments images as the paper does, see `augment`, and
-            volumes by flips, small rotations and scalings, see
-            `RandomAffine`; one with numbers of your own is for crops. A Keras
-            layer or another callable is called with {"images": (height,
-            width, channels), "segmentation_masks": (height, width, 1)} and
-            returns the same. A callable that has an argument `seed` receives
-            an integer tensor (2,); for a layer the seed sets its random
-            generators (under Keras's TensorFlow backend; under the others
-            the layer's own seed holds). Layers of keras-cv can be used too,
-            but some of them draw without a generator: those augment
-            differently each time, so that such a run can't be repeated to
-            the last bit.
+            volumes by small rotations and scalings (not by flips, which make
+            another anatomy); a `RandomAffine` with chances of your own is
+            for crops. A Keras layer or another callable is called with
+            {"images": (height, width, channels), "segmentation_masks":
+            (height, width, 1)} and returns the same. A callable that has an
+            argument `seed` receives an integer tensor (2,); for a layer the
+            seed sets its random generators (under Keras's TensorFlow
+            backend; under the others the layer's own seed holds). Layers of
+            keras-cv can be used too, but some of them draw without a
+            generator: those augment differently each time, so that such a
+            run can't be repeated to the last bit.
         augment_intensity: True changes brightness, contrast and gamma of
             some images and adds noise, after all else; a `RandomIntensity`
             does so with numbers of your own.
@@ -145,14 +145,15 @@ def _epoch_numbers(epochs):
     )
 
 
-def open_crops(samples, size, *, num_classes=None, cache=True):
+def open_crops(samples, image_size, *, num_classes=None, cache=True):
     """Return the `Crops` of samples; arguments as in `make_dataset`."""
     if isinstance(cache, bool):
         loads = [functools.partial(load_grid, sample) for sample in samples]
     else:
         paths = prepare(samples, None, cache)
         loads = [functools.partial(prepared_grid, path) for path in paths]
-    return Crops(samples, loads, size, num_classes, keep=cache is not False)
+    keep = cache is not False
+    return Crops(samples, loads, image_size, num_classes, keep)
 
 
 def _numbers(count):

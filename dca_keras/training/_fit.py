@@ -7,9 +7,11 @@ import math
 import keras
 
 from dca_keras.data import make_dataset
+from dca_keras.data.pipeline import open_crops
 from dca_keras.metrics import DiceScore, IoU
 from dca_keras.training import strategies
 from dca_keras.training._replicas import fit_replicas
+from dca_keras.training._validation import ValidateInWindows, make_predictor
 from dca_keras.training.callbacks import ShowProgress
 
 
@@ -79,23 +81,34 @@ def fit(
         splits.train,
         recipe.image_size,
         recipe.batch_size,
+        sampling=recipe.sampling,
+        num_classes=recipe.num_classes,
         shuffle=True,
         augment=recipe.augment,
+        augment_intensity=recipe.augment_intensity,
         seed=recipe.seed,
         cache=recipe.cache_of("train"),
         epochs=range(initial_epoch, recipe.epochs),
     )
-    val_data = make_dataset(
-        splits.val,
-        recipe.image_size,
-        recipe.batch_size,
-        cache=recipe.cache_of("val"),
-    )
+    if recipe.sampling == "crop":
+        val_data = None
+        validate = _validate_in_windows(
+            training_model, recipe, splits, strategy
+        )
+        callbacks = [validate, *callbacks]
+    else:
+        val_data = make_dataset(
+            splits.val,
+            recipe.image_size,
+            recipe.batch_size,
+            cache=recipe.cache_of("val"),
+        )
     fit_model, words = training_model.fit, {"verbose": 0, "shuffle": False}
     if isinstance(strategy, keras.distribution.DataParallel):
         count = strategies.count_devices(strategy)
         train_data = strategies.make_even(train_data, count, None)
-        val_data = strategies.make_even(val_data, count, len(splits.val))
+        if val_data is not None:
+            val_data = strategies.make_even(val_data, count, len(splits.val))
     elif strategy is not None:
         fit_model = functools.partial(fit_replicas, strategy, training_model)
         words = {"metrics": _make_metrics()}
@@ -112,3 +125,14 @@ def fit(
             callbacks=[*callbacks, progress],
             **words,
         )
+
+
+def _validate_in_windows(training_model, recipe, splits, strategy):
+    crops = open_crops(
+        splits.val,
+        recipe.image_size,
+        num_classes=recipe.num_classes,
+        cache=recipe.cache_of("val"),
+    )
+    predictor = make_predictor(training_model, strategy)
+    return ValidateInWindows(predictor, crops, training_model.loss)

@@ -52,7 +52,8 @@ def fit_replicas(
         metrics: Keras metrics whose variables are sums over images or
             pixels, as those of Keras's own metrics are; pooled ones as in
             `dca_keras.metrics`.
-        validation_data: As `train_data`; one pass is an epoch.
+        validation_data: As `train_data`; one pass is an epoch. `None` where
+            a callback validates.
         epochs: As in `keras.Model.fit`.
         initial_epoch: As in `keras.Model.fit`.
         steps_per_epoch: As in `keras.Model.fit`.
@@ -74,13 +75,8 @@ def fit_replicas(
                 total = total + replicas.train_step(*next(batches)).numpy()
                 logs = replicas.describe(total)
                 callbacks.on_train_batch_end(step, logs)
-            scores = sum(
-                replicas.test_step(*batch).numpy() for batch in validation_data
-            )
-            logs |= {
-                f"val_{name}": value
-                for name, value in replicas.describe(scores).items()
-            }
+            if validation_data is not None:
+                logs |= replicas.validate(validation_data)
             callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
@@ -91,6 +87,24 @@ def fit_replicas(
             "too. Start all of them again with `--resume`. TensorFlow says: "
             f"{str(error).splitlines()[0]}"
         ) from error
+
+
+def predict_on_replicas(strategy, model):
+    """Return a function from images to predictions, shared by all replicas."""
+    count = strategy.num_replicas_in_sync
+
+    def step(images):
+        share = _Share(tf.shape(images)[0], count)
+        return share.gather(model(images[share.slice], training=False))
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]))]
+    )
+    def predict(images):
+        found = strategy.run(step, args=(images,))
+        return strategy.experimental_local_results(found)[0]
+
+    return predict
 
 
 class _Replicas:
@@ -126,6 +140,14 @@ class _Replicas:
                 place += size
             logs[metric.name] = float(metric.stateless_result(state))
         return logs
+
+    def validate(self, batches):
+        """Return the scores of a pass, by the names that Keras gives them."""
+        scores = sum(self.test_step(*batch).numpy() for batch in batches)
+        return {
+            f"val_{name}": value
+            for name, value in self.describe(scores).items()
+        }
 
     def _on_all(self, step):
         return lambda *batch: self.strategy.reduce(

@@ -142,7 +142,14 @@ def _read_splits(recipe, model, console):
     splits = read_usable(recipe, console)
     first = splits.train[: recipe.batch_size]
     check_batch(
-        make_dataset(first, recipe.image_size, len(first), cache=False),
+        make_dataset(
+            first,
+            recipe.image_size,
+            len(first),
+            sampling=recipe.sampling,
+            num_classes=recipe.num_classes,
+            cache=False,
+        ),
         num_classes=recipe.num_classes,
         model=model,
     )

@@ -5,7 +5,7 @@ from dca_keras.data.affine import RandomAffine, sample_window
 
 RNG = np.random.default_rng(0)
 VOLUME = RNG.random((7, 8, 8, 2), "float32")
-ALL_OFF = {"flips": 0.0, "rotation": 0.0, "scaling": 0.0}
+ALL_OFF = {"rotation": 0.0, "scaling": 0.0}
 
 
 def matrices(count=20, size=(6, 8, 8), spacing=None, **chances):

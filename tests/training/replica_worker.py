@@ -15,9 +15,12 @@ import tensorflow as tf
 from keras import ops
 
 from dca_keras import losses
+from dca_keras.data import Sample, make_dataset
+from dca_keras.data.pipeline import open_crops
 from dca_keras.metrics import DiceScore, IoU
 from dca_keras.training import strategies
 from dca_keras.training._replicas import fit_replicas
+from dca_keras.training._validation import ValidateInWindows, make_predictor
 from dca_keras.zoo import unet
 
 # Whole batches, one that does not divide, one smaller than two replicas.
@@ -70,6 +73,7 @@ CASES = {
     "own_pooled": (8, 1, own_pooled, adam),
     "own_by_pixel": (8, 1, own_by_pixel, adam),
     "adamw": (8, 1, "DiceLoss", adamw),
+    "volumes": ((8, 8, 8), 3, "DiceCrossEntropy", adam),
     "clipnorm": (
         8,
         1,
@@ -100,16 +104,33 @@ def make_data(side, channels):
     )
 
 
+def make_volumes():
+    """As many as `SIZES` have images, some larger than a window."""
+
+    def load(number):
+        rng = np.random.default_rng(number)
+        image = rng.random((8, 9, 10 + number, 3), dtype="float32")
+        mask = np.digitize(image[..., :1], [0.6, 0.8])
+        return image, mask.astype("int32")
+
+    return [
+        Sample(str(number), "", functools.partial(load, number))
+        for number in range(5)
+    ]
+
+
 def make_model(side, channels):
     if side == 32:
         return unet((32, 32, 3), filters=(4, 4, 8))
-    inputs = keras.Input((side, side, 3))
-    conv = keras.layers.Conv2D(  # no bias: after it the norm takes the mean
+    sides = side if np.ndim(side) else (side, side)
+    conv_layer = getattr(keras.layers, f"Conv{len(sides)}D")
+    inputs = keras.Input((*sides, 3))
+    conv = conv_layer(  # no bias: after it the norm takes the mean
         4, 3, padding="same", use_bias=False, kernel_regularizer="l2"
     )
     x = keras.layers.BatchNormalization()(conv(inputs))
     activation = "sigmoid" if channels == 1 else "softmax"
-    x = keras.layers.Conv2D(channels, 1, activation=activation)(ops.relu(x))
+    x = conv_layer(channels, 1, activation=activation)(ops.relu(x))
     return keras.Model(inputs, x)
 
 
@@ -142,12 +163,30 @@ def train(strategy, case):
         model.compile(make_optimizer(), losses.get(loss), metrics=metrics)
         model.optimizer.build(model.trainable_variables)
     strategies.synchronize_batch_norm(model)
-    data, remember = make_data(side, channels), Remember()
-    train_data, val_data = data.repeat(EPOCHS), data
+    callbacks = [Remember()]
+    if np.ndim(side):
+        crops = {"image_size": side, "num_classes": channels}
+        volumes, val_data = make_volumes(), None
+        train_data = make_dataset(
+            volumes,
+            batch_size=2,
+            sampling="crop",
+            augment=True,
+            epochs=range(EPOCHS),
+            **crops,
+        )
+        steps = 3  # the last one of one volume
+        predictor = make_predictor(model, strategy)
+        seen = open_crops(volumes[:3], **crops)
+        callbacks.insert(0, ValidateInWindows(predictor, seen, model.loss))
+    else:
+        val_data, steps = make_data(side, channels), len(SIZES)
+        train_data = val_data.repeat(EPOCHS)
     fit, words = model.fit, {"verbose": 0, "shuffle": False}
     if isinstance(strategy, keras.distribution.DataParallel):
         train_data = strategies.make_even(train_data, 2, None)
-        val_data = strategies.make_even(val_data, 2, sum(SIZES))
+        if val_data is not None:
+            val_data = strategies.make_even(val_data, 2, sum(SIZES))
     elif strategy is not None:
         fit = functools.partial(fit_replicas, strategy, model)
         words = {"metrics": metrics}
@@ -157,12 +196,12 @@ def train(strategy, case):
             validation_data=val_data,
             epochs=EPOCHS,
             initial_epoch=0,
-            steps_per_epoch=len(SIZES),
-            callbacks=[remember],
+            steps_per_epoch=steps,
+            callbacks=callbacks,
             **words,
         )
     weights = [ops.convert_to_numpy(v) for v in model.variables]
-    return [*weights, np.array(remember.logs)]
+    return [*weights, np.array(callbacks[-1].logs)]
 
 
 def main(name, output, *cases):

@@ -68,7 +68,7 @@ def read_arrays(path, process):
 
 
 def test_replicas_and_workers_equal_one_device(tmp_path):
-    few = "pooled", "per_image", "compound", "tversky", "adamw"
+    few = "pooled", "per_image", "compound", "tversky", "adamw", "volumes"
     ports = free_ports(2)
     runs = [
         begin_worker(tmp_path, "single"),
