@@ -74,6 +74,68 @@ def pick_cases(scores):
     return [(picked[index], index) for index in order if index in picked]
 
 
+def find_structure(*masks):
+    """Find the three planes that show most of the largest structure.
+
+    Args:
+        *masks: `(depth, height, width)`, class indices. The first one that
+            holds any counts.
+
+    Returns:
+        `(slice, row, column)`: along each axis, the place at which the
+        largest connected structure has the most voxels; the middle of the
+        volume if all masks are empty.
+    """
+    from scipy import ndimage
+
+    for mask in masks:
+        labels, count = ndimage.label(mask > 0)
+        if count:
+            sizes = sum(
+                np.bincount(part.ravel(), minlength=count + 1)
+                for part in labels
+            )
+            structure = labels == 1 + np.argmax(sizes[1:])
+            sides = ((1, 2), (0, 2), (0, 1))
+            return tuple(int(structure.sum(axis).argmax()) for axis in sides)
+    return tuple(side // 2 for side in masks[0].shape)
+
+
+def cut_planes(volume, place, spacing=None):
+    """Cut three planes through a voxel, and lay them side by side.
+
+    The axial plane is at the top left, with the coronal one below it and the
+    sagittal one to the right of that, head up. Pixels are repeated so that
+    all are square, and small volumes are enlarged.
+
+    Args:
+        volume: `(depth, height, width, ...)`, from feet to head, front to
+            back and right to left.
+        place: `(slice, row, column)` of the voxel.
+        spacing: Millimetres from voxel to voxel, three numbers; None for
+            equal ones.
+
+    Returns:
+        `(height, width, ...)`, with 0 where no plane is.
+    """
+    spacing = (1, 1, 1) if spacing is None else spacing
+    shape = volume.shape[:3]
+    times = np.divide(spacing, min(spacing))
+    longest = max(np.multiply(shape, times))
+    times *= max(1, round(_OUTLINED_SIDE / 2 / longest))
+    down, back, left = (
+        np.minimum(np.arange(round(side * n)) / n, side - 1).astype(int)
+        for side, n in zip(shape, times, strict=True)
+    )
+    z, y, x = place
+    axial = volume[z][np.ix_(back, left)]
+    coronal = volume[:, y][np.ix_(down[::-1], left)]
+    sagittal = volume[:, :, x][np.ix_(down[::-1], back)]
+    empty = np.zeros((len(back), len(back), *volume.shape[3:]), volume.dtype)
+    rows = [axial, empty], [coronal, sagittal]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
 def save_predictions(path, cases, title=""):
     """Draw image, truth, prediction and errors of every case as a PNG file.
 

@@ -106,7 +106,7 @@ def read_nifti(path, scaled=False, intensities=None):
     return scale(values, low, max(high, low + np.finfo("float32").tiny))
 
 
-def write_nifti(path, values, like):
+def write_nifti(path, values, like, stack=False):
     """Write values on the grid of another NIfTI file.
 
     Args:
@@ -114,12 +114,15 @@ def write_nifti(path, values, like):
         values: Array ordered as by `read_nifti`, with an axis of classes or
             without.
         like: The file whose affine and header are used.
+        stack: Whether `values` are ordered as by `read_volume`: a single
+            slice is then a stack of one.
     """
     file = open_nifti(like)
     source, shape = file.image, file.grid.shape
-    classes = values.shape[2 if 1 in shape else 3 :]
+    classes = values.shape[2 if 1 in shape and not stack else 3 :]
     stored = np.empty((*shape, *classes), values.dtype)
-    file.grid.as_seen(stored)[...] = values
+    see = file.grid.as_stack if stack else file.grid.as_seen
+    see(stored)[...] = values
     if not classes and not file.channels:
         stored = stored.reshape(source.shape)
     header = source.header.copy()

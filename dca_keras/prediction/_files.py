@@ -1,19 +1,21 @@
-"""Predictions of a run's model for image files and folders."""
+"""Predictions of runs for image files and folders."""
 
 import collections
-import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
-
-from dca_keras.data import read_image
 from dca_keras.data.guards import check_intensities, size_limit
 from dca_keras.prediction import _outputs
-from dca_keras.prediction._model import check_batch_size, predict, to_mask
+from dca_keras.prediction._members import hash_files, open_member
+from dca_keras.prediction._model import (
+    check_batch_size,
+    gather_rows,
+    to_mask,
+)
 from dca_keras.prediction._names import name_outputs
 from dca_keras.prediction._plan import plan_prediction
+from dca_keras.prediction._source import average_rows
 from dca_keras.run import Run
 
 
@@ -59,20 +61,30 @@ def predict_files(
     `cell.tif` gives two files. `cell_mask.tif` holds class indices, with the
     size, format and geometry of the image: NIfTI for NIfTI, TIFF for TIFF and
     DICOM, PNG with a palette for the others. `cell_overlay.png` shows the
-    image under the tinted and outlined mask; for a volume, it shows the slice
-    with the most foreground.
+    image under the tinted and outlined mask; for a volume, it shows three
+    planes through the largest structure, and for a stack that a 2-D run
+    predicted the slice with the most foreground.
+
+    A run that was trained on volumes reads NIfTI in the file's own values and
+    preprocesses it as in training; the mask is on the file's own grid.
+    `CASE_0000.nii.gz`, `CASE_0001.nii.gz`, … are the channels of one volume,
+    as nnU-Net names them, and give `CASE_mask.nii.gz`. Memory holds the
+    volume, the preprocessed volume, the mask, and the probabilities of as
+    many slices as a window has; with `probabilities`, those of all.
 
     A file that can't be predicted does not stop the others. A prediction that
     exists already, from the same image with the same model and options, is
     not made again.
 
     Args:
-        run: The folder of a run.
+        run: The folder of a run; or a list of them, whose probabilities are
+            averaged on the image's own grid.
         files: Paths of images, NIfTI volumes, DICOM files and TIFF stacks,
             and of folders that are searched for these; the folders below
             them are kept in `output`.
         output: Folder to write to; `None` is `predictions` in the run.
         window, overlap, test_time_augmentation, batch_size: As in `predict`.
+            A run that was trained on crops always slides a window.
         intensities: For NIfTI and DICOM, the two values that become 0 and 1;
             `None` for the intensity window of the run's data set, and where
             it has none for what `dca_keras.data.read_image` does.
@@ -81,8 +93,7 @@ def predict_files(
         overwrite: Whether to make existing predictions again and to replace
             files of the same names that come from another image.
         max_pixels: Most pixels of a file, over all slices of a volume; `None`
-            for Pillow's limit on an image and for 2^29 voxels. A prediction
-            needs memory for several floats a pixel.
+            for Pillow's limit on an image and for 2^29 voxels.
         on_progress: Function of the number of files done and of all files,
             called before the first and after each.
 
@@ -90,128 +101,151 @@ def predict_files(
         A `Predictions`.
 
     Raises:
-        ValueError: If the run can't be loaded, an option does not fit its
-            model, a folder holds no image, two files would be written under
-            one name, or an image's own folder would be written to.
+        ValueError: If a run can't be loaded, runs don't fit one another, an
+            option does not fit a model, a folder holds no image, two files
+            would be written under one name, or an image's own folder would
+            be written to.
     """
-    run = Run(run)
-    output = run.path("predictions") if output is None else Path(output)
-    names = name_outputs(files, output)
-    model, recipe = run.load_model(), run.recipe
-    intensities = intensities or run.intensity_window
-    job = _Job(
-        model,
-        windows={"window": window, "overlap": overlap},
-        test_time_augmentation=test_time_augmentation,
-        reading={"channels": recipe.channels, "intensities": intensities},
-        batch_size=batch_size,
-        probabilities=probabilities,
-        overwrite=overwrite,
-        model_hash=_hash(run.path("model")),
-    )
-    _check_job(job, recipe)
+    runs = [Run(one) for one in ([run] if _is_one(run) else run)]
+    if output is None and len(runs) != 1:
+        raise ValueError(
+            "`output` must be given for several runs: their predictions "
+            f"belong to none of them. Received: {len(runs)} runs"
+        )
+    output = runs[0].path("predictions") if output is None else Path(output)
+    check_batch_size(batch_size)
+    check_intensities(intensities)
+    members = [
+        open_member(
+            one,
+            intensities,
+            window=window,
+            overlap=overlap,
+            test_time_augmentation=test_time_augmentation,
+            batch_size=batch_size,
+        )
+        for one in runs
+    ]
+    job = _Job(members, probabilities, overwrite)
+    _check_job(job, runs)
+    names = name_outputs(files, output, job.volume_channels)
     on_progress = on_progress or (lambda count, total: None)
     on_progress(0, len(names))
     result = Predictions([], [], [], collections.Counter())
-    for count, (file, name) in enumerate(names.items(), 1):
+    for count, (paths, name) in enumerate(names.items(), 1):
         try:
             with size_limit(max_pixels):
-                mask, plan = _predict_file(job, file, name)
+                mask, plan = _predict_file(job, paths, name)
         except OSError:  # The disk is full, or not ours: so for all files.
             raise
         except Exception as error:  # Backends have their own for memory.
-            result.broken.append(_message(file, error))
+            result.broken.append(_message(paths[0], error))
         else:
             (result.written if plan else result.done).append(mask)
-            result.plans.update([str(plan)] if plan else [])
+            result.plans.update([plan] if plan else [])
         on_progress(count, len(names))
     return result
 
 
 class _Job(NamedTuple):
-    """The model and options that all files share."""
+    """The runs and options that all files share."""
 
-    model: keras.Model
-    windows: dict
-    test_time_augmentation: bool
-    reading: dict
-    batch_size: int | None
+    members: list
     probabilities: bool
     overwrite: bool
-    model_hash: str
+
+    @property
+    def volume_channels(self):
+        """Channels of volumes in their own values; None for images."""
+        for member in self.members:
+            if member.preprocessing is not None:
+                return member.reading["channels"]
+        return None
+
+    def settings(self):
+        """Return all that a prediction depends on besides the image."""
+        parts = [member.settings() for member in self.members]
+        return json.dumps(parts[0] if len(parts) == 1 else parts, default=int)
 
 
-def _check_job(job, recipe):
+def _is_one(run):
+    return isinstance(run, str | Path | Run)
+
+
+def _check_job(job, runs):
     """Raise `ValueError` for options that would fail on every file."""
-    if recipe.num_classes > _outputs.CLASSES:
+    classes = {run.recipe.num_classes for run in runs}
+    if len(classes) > 1:
+        raise ValueError(
+            "Runs whose probabilities are averaged must have the same "
+            f"classes. Received: {sorted(classes)} of them"
+        )
+    if max(classes) > _outputs.CLASSES:
         raise ValueError(
             f"A mask file holds {_outputs.CLASSES} classes at most. "
-            f"The run has {recipe.num_classes}."
+            f"The run has {max(classes)}."
         )
-    larger = [2 * side for side in recipe.image_size]
-    plan_prediction(job.model, larger, **job.windows)
-    check_batch_size(job.batch_size)
-    check_intensities(job.reading["intensities"])
+    for member, run in zip(job.members, runs, strict=True):
+        larger = [2 * side for side in run.recipe.image_size]
+        windows = {k: member.options[k] for k in ("window", "overlap")}
+        plan_prediction(member.model, larger, **windows)
 
 
-def _predict_file(job, file, name):
+def _predict_file(job, files, name):
     """Return the mask's path, and the plan or None if the mask existed."""
+    source = files[0]
     mask_path, map_path, overlay_path = (
-        name.with_name(name.name + end) for end in _outputs.ends(file)
+        name.with_name(name.name + end) for end in _outputs.ends(source)
     )
-    texts = {"Image": _hash(file), "Settings": _settings(job)}
+    texts = {"Image": hash_files(files), "Settings": job.settings()}
     if not job.overwrite:
         wanted = [mask_path, overlay_path] + [map_path] * job.probabilities
         present = [p for p in (*wanted, map_path) if p.exists()]
         noted = _outputs.read_texts(overlay_path)
         if present and noted.get("Image") != texts["Image"]:
             raise ValueError(
-                f"{file} was not predicted, because {present[0]} exists and is "
-                "from another image. Choose another `output`, or "
+                f"{source} was not predicted, because {present[0]} exists and "
+                "is from another image. Choose another `output`, or "
                 "`overwrite=True`."
             )
         if texts.items() <= noted.items() and all(p.exists() for p in wanted):
             return mask_path, None
-    image = read_image(file, stack=True, **job.reading)
-    found = predict(
-        job.model,
-        image,
-        test_time_augmentation=job.test_time_augmentation,
-        batch_size=job.batch_size,
-        **job.windows,
-    )
-    plan = plan_prediction(job.model, image.shape[:-1], **job.windows)
-    mask = to_mask(found)
+    first, image = job.members[0], job.members[0].read(files)
+    mask, found, plan = _segment(job, files, image)
     # A mask exists only beside an overlay that names its image.
     for stale in (mask_path, map_path):
         stale.unlink(missing_ok=True)
-    texts["Plan"] = str(plan)
-    _outputs.write_overlay(overlay_path, image, mask, texts)
+    texts["Plan"] = plan
+    in_frame = first.preprocessing is not None
+    picture = first.picture(image)
+    spacing = image.spacing if len(first.model.input_shape) == 5 else None
+    _outputs.write_overlay(overlay_path, picture, mask, texts, spacing)
     if job.probabilities:
-        _outputs.write_probabilities(map_path, found, file)
-    _outputs.write_mask(mask_path, mask, file)
+        _outputs.write_probabilities(map_path, found, source, in_frame)
+    _outputs.write_mask(mask_path, mask, source, in_frame)
     return mask_path, plan
 
 
-def _settings(job):
-    """Return all that a prediction depends on besides the image, as JSON."""
-    parts = [
-        job.model_hash,
-        job.windows,
-        job.test_time_augmentation,
-        job.reading,
-    ]
-    return json.dumps(parts, default=int)
+def _segment(job, files, image):
+    """Return mask, probabilities (if they are wanted) and the plan's text."""
+    images = [image, *(m.read(files) for m in job.members[1:])]
+    pairs = list(zip(job.members, images, strict=True))
+    plans = dict.fromkeys(str(member.plan(image)) for member, image in pairs)
+    rows = average_rows([member.rows(image) for member, image in pairs])
+    count = len(image.values) if image.values.ndim == 4 else 1
+    if job.probabilities:
+        found = gather_rows(rows, count)
+        masks = to_mask(found)
+    else:
+        found = None
+        masks = gather_rows(map(_to_bytes, rows), count)
+    if image.values.ndim == 3:
+        masks, found = masks[0], None if found is None else found[0]
+    return masks, found, " and ".join(plans)
 
 
-def _hash(file):
-    if not file.is_file():  # Reading a pipe would never end.
-        raise ValueError(f"{file} can't be read: no such file")
-    try:
-        with open(file, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise ValueError(f"{file} can't be read: {error.strerror}") from error
+def _to_bytes(probabilities):
+    return to_mask(probabilities).astype("uint8")
 
 
 def _message(file, error):

@@ -3,10 +3,13 @@
 import collections
 from pathlib import Path
 
+from dca_keras.data.channels import group_channels
 from dca_keras.data.formats import EXTENSIONS, split_name
 
+VOLUMES = (".nii", ".nii.gz")
 
-def name_outputs(paths, output):
+
+def name_outputs(paths, output, volume_channels=None):
     """Find images, and the paths that their predictions begin with.
 
     A file below a folder keeps its place below `output`. If two images differ
@@ -17,40 +20,63 @@ def name_outputs(paths, output):
             for files with a known extension; hidden files are left out, and
             so is `output` if it lies in such a folder.
         output: The folder of the predictions.
+        volume_channels: For volumes, their number of channels: then
+            `CASE_0000.nii.gz`, `CASE_0001.nii.gz`, … are one image, called
+            CASE.
 
     Returns:
-        A dictionary from each image's path to its predictions' path, without
-        an ending.
+        A dictionary from each image's paths, a tuple, to its predictions'
+        path, without an ending.
 
     Raises:
         ValueError: If a folder holds no image, two images would share a name,
             or one lies where predictions would be written.
     """
+    known = EXTENSIONS if volume_channels is None else VOLUMES
     places = {}  # by resolved path: a file named twice is taken once
     for path in map(Path, paths):
-        found = _search(path, output) if path.is_dir() else [path]
-        root = path if path.is_dir() else path.parent
+        folder = path.is_dir()
+        found = _search(path, output, known) if folder else [path]
+        root = path if folder else path.parent
         for file in found:
             place = output / file.relative_to(root).parent
             places.setdefault(file.resolve(), (file, place))
-    files = list(places.values())
-    short = [place / split_name(file)[0] for file, place in files]
-    counts = collections.Counter(short)
-    names = [
-        name if counts[name] == 1 else place / file.name
-        for name, (file, place) in zip(short, files, strict=True)
-    ]
-    _check_names(files, names, output)
-    return {file: name for (file, _), name in zip(files, names, strict=True)}
+    places = list(places.values())
+    if volume_channels is None:
+        images = [((file,), p / split_name(file)[0]) for file, p in places]
+    else:
+        images = list(_group(places, volume_channels))
+    counts = collections.Counter(name for _, name in images)
+    names = {
+        files: name if counts[name] == 1 else name.parent / files[0].name
+        for files, name in images
+    }
+    _check_names(names, output)
+    return names
 
 
-def _search(folder, output):
+def _group(places, channels):
+    """The images of volumes' files, as nnU-Net names them."""
+    folders = collections.defaultdict(list)
+    for file, place in places:
+        folders[file.parent, place].append(file)
+    for (_, place), files in folders.items():
+        for case, group in group_channels(files).items():
+            if channels > 1 or len(group) == 1:
+                yield group, place / case
+            else:  # The numbers count something else.
+                yield from (
+                    ((file,), place / split_name(file)[0]) for file in group
+                )
+
+
+def _search(folder, output, known):
     output = output.resolve()
     inside = folder.resolve() in output.parents
     files = sorted(
         file
         for file in folder.rglob("*")
-        if split_name(file)[1] in EXTENSIONS
+        if split_name(file)[1] in known
         and file.is_file()
         and not any(p.startswith(".") for p in file.relative_to(folder).parts)
         and not (inside and output in file.resolve().parents)
@@ -58,21 +84,21 @@ def _search(folder, output):
     if not files:
         raise ValueError(
             f"{folder} holds no image. It should hold some of "
-            f"{', '.join(EXTENSIONS)}."
+            f"{', '.join(known)}."
         )
     return files
 
 
-def _check_names(files, names, output):
-    counts = collections.Counter(names)
+def _check_names(names, output):
+    counts = collections.Counter(names.values())
     if twice := [name.name for name in counts if counts[name] > 1]:
         raise ValueError(
             f"More than one file is called {', '.join(twice)}; their masks "
             "would overwrite each other. Predict the folder above them, or "
             "one folder at a time."
         )
-    folders = {file.parent.resolve(): file for file, _ in files}
-    for name in names:
+    folders = {files[0].parent.resolve(): files[0] for files in names}
+    for name in names.values():
         if image := folders.get(name.parent.resolve()):
             raise ValueError(
                 "`output` must not be the folder of an image, as a file "

@@ -10,7 +10,7 @@ from dca_keras._files import replace_file
 from dca_keras.data.dicom import read_dicom_spacing
 from dca_keras.data.formats import split_name
 from dca_keras.data.volumes import write_nifti
-from dca_keras.plotting import draw_overlay
+from dca_keras.plotting import cut_planes, draw_overlay, find_structure
 
 CLASSES = 256  # A mask has a byte a pixel, in every format.
 ROWS = 1024  # Rows of an overlay that are drawn at a time.
@@ -28,7 +28,7 @@ def ends(source):
     return f"_mask{mask}", f"_probabilities{probabilities}", "_overlay.png"
 
 
-def write_mask(path, mask, source):
+def write_mask(path, mask, source, in_frame=False):
     """Write class indices in the format and geometry of their source.
 
     NIfTI keeps the affine and the header, TIFF its resolution and PNG its
@@ -39,11 +39,13 @@ def write_mask(path, mask, source):
         path: The file, with an extension from `ends`.
         mask: `(height, width)` or `(depth, height, width)`.
         source: The file that was predicted.
+        in_frame: Whether NIfTI is a stack even if it has one slice, see
+            `write_nifti`.
     """
     mask = mask.astype("uint8")
     with replace_file(path) as temporary:
         if path.name.endswith((".nii", ".nii.gz")):
-            write_nifti(temporary, mask, source)
+            write_nifti(temporary, mask, source, in_frame)
         elif path.suffix == ".png":
             image = Image.fromarray(mask)
             image.putpalette(palette().tobytes())
@@ -54,7 +56,7 @@ def write_mask(path, mask, source):
             _write_tiff(temporary, mask, axes, source, colormap=colours)
 
 
-def write_probabilities(path, probabilities, source):
+def write_probabilities(path, probabilities, source, in_frame=False):
     """Write probabilities as float32: NIfTI for NIfTI, otherwise TIFF.
 
     Args:
@@ -62,13 +64,14 @@ def write_probabilities(path, probabilities, source):
         probabilities: `(height, width, classes)` or `(depth, height, width,
             classes)`. The classes are NIfTI's fourth axis and TIFF's pages.
         source: The file that was predicted.
+        in_frame: As in `write_mask`.
     """
     axes = "ZYX"[-probabilities.ndim + 1 :]
     if probabilities.shape[-1] == 1:
         probabilities = probabilities[..., 0]
     with replace_file(path) as temporary:
         if path.name.endswith((".nii", ".nii.gz")):
-            write_nifti(temporary, probabilities, source)
+            write_nifti(temporary, probabilities, source, in_frame)
             return
         if probabilities.ndim > len(axes):
             probabilities = np.moveaxis(probabilities, -1, -3)
@@ -76,10 +79,11 @@ def write_probabilities(path, probabilities, source):
         _write_tiff(temporary, probabilities, axes, source)
 
 
-def write_overlay(path, image, mask, texts):
+def write_overlay(path, image, mask, texts, spacing=None):
     """Write the image under its tinted and outlined mask, as PNG.
 
-    For a stack, it is the slice with the most foreground.
+    For a stack, it is the slice with the most foreground; for a volume, three
+    planes through the largest structure.
 
     Args:
         path: The file.
@@ -87,8 +91,13 @@ def write_overlay(path, image, mask, texts):
         mask: The same without channels.
         texts: Notes to keep in the file, text by name; `read_texts` reads
             them.
+        spacing: Millimetres from voxel to voxel of a volume; None for an
+            image or a stack.
     """
-    if mask.ndim == 3:
+    if spacing is not None:
+        place = find_structure(mask)
+        image, mask = (cut_planes(a, place, spacing) for a in (image, mask))
+    elif mask.ndim == 3:
         fullest = np.argmax((mask > 0).sum(axis=(1, 2)))
         image, mask = image[fullest], mask[fullest]
     drawn = np.empty((*mask.shape, 3), "uint8")

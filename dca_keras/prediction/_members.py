@@ -1,0 +1,136 @@
+"""Runs as what prediction needs of them: what to read, and what to say."""
+
+import hashlib
+from typing import NamedTuple
+
+import keras
+
+from dca_keras.data import Preprocessing, read_image
+from dca_keras.data.channels import read_channels
+from dca_keras.data.volumes import volume_header
+from dca_keras.prediction._plan import plan_prediction
+from dca_keras.prediction._source import predict_source
+
+
+class Image(NamedTuple):
+    """An image as a run reads it.
+
+    Args:
+        values: `([depth,] height, width, channels)`; in [0, 1] if the run has
+            no preprocessing, and else the file's own.
+        spacing: Millimetres from voxel to voxel of a volume, or None.
+    """
+
+    values: object
+    spacing: tuple | None
+
+
+class Member(NamedTuple):
+    """One run of an ensemble.
+
+    Args:
+        model: Its best model.
+        preprocessing: Its `Preprocessing` if it was trained on volumes in
+            their files' own values; else None.
+        reading: Arguments of `read_image`.
+        options: Arguments of `predict_rows`.
+        model_hash: Of the model's file.
+    """
+
+    model: keras.Model
+    preprocessing: Preprocessing | None
+    reading: dict
+    options: dict
+    model_hash: str
+
+    def read(self, files):
+        """Read the files of a case; returns an `Image`."""
+        if self.preprocessing is None:
+            return Image(read_image(files[0], stack=True, **self.reading), None)
+        values = read_channels(files)
+        channels = self.reading["channels"]
+        if values.shape[-1] != channels:
+            raise ValueError(
+                f"{files[0]} has {values.shape[-1]} channels, with all files "
+                f"of its case. The run was trained with {channels}."
+            )
+        return Image(values, volume_header(files[0])[1])
+
+    def plan(self, image):
+        """Return the `PredictionPlan` for an `Image`."""
+        sides = image.values.shape[:-1]
+        if self.preprocessing is not None:
+            rank = len(self.model.input_shape) - 2
+            sides = self.preprocessing.shape(sides[-rank:], image.spacing)
+        windows = {name: self.options[name] for name in ("window", "overlap")}
+        return plan_prediction(self.model, sides, **windows)
+
+    def rows(self, image):
+        """Return the probabilities of an `Image`, slice after slice."""
+        return predict_source(
+            self.model,
+            image.values,
+            preprocessing=self.preprocessing,
+            spacing=image.spacing,
+            **self.options,
+        )
+
+    def picture(self, image):
+        """Return the values of an `Image` as a picture shows them."""
+        if self.preprocessing is None:
+            return image.values
+        shown = Preprocessing(None, self.preprocessing.intensities)
+        return shown.image(image.values)
+
+    def settings(self):
+        """Return what a prediction depends on besides the image, for JSON."""
+        windows = {name: self.options[name] for name in ("window", "overlap")}
+        mirrored = self.options["test_time_augmentation"]
+        settings = [self.model_hash, windows, mirrored, self.reading]
+        if self.preprocessing is not None:
+            settings.append(self.preprocessing.to_dict())
+        return settings
+
+
+def open_member(run, intensities=None, **options):
+    """Load a run for prediction.
+
+    Args:
+        run: A `Run`.
+        intensities: As in `predict_files`.
+        **options: As in `predict_rows`.
+    """
+    recipe, preprocessing = run.recipe, run.preprocessing
+    if preprocessing is not None and preprocessing.intensities is None:
+        preprocessing = None  # Images are in [0, 1] as they are read.
+    if preprocessing is not None and intensities is not None:
+        raise ValueError(
+            f"`intensities` can't be given for {run.folder}: it notes its own, "
+            f"{preprocessing.intensities}. Received: {intensities!r}"
+        )
+    if recipe.sampling == "crop" and options.get("window") is None:
+        options["window"] = True  # It has seen images at their own scale.
+    reading = {
+        "channels": recipe.channels,
+        "intensities": intensities or run.intensity_window,
+    }
+    model = run.load_model()
+    digest = hash_files([run.path("model")])
+    return Member(model, preprocessing, reading, options, digest)
+
+
+def hash_files(files):
+    """Return the SHA-256 of the bytes of all files, one after another."""
+    digest = hashlib.sha256()
+    for file in files:
+        if not file.is_file():  # Reading a pipe would never end.
+            raise ValueError(f"{file} can't be read: no such file")
+        try:
+            with open(file, "rb") as stream:
+                while block := stream.read(2**20):
+                    digest.update(block)
+        except OSError as error:
+            raise ValueError(
+                f"{file} can't be read: {error.strerror}"
+            ) from error
+    return digest.hexdigest()
