@@ -7,7 +7,6 @@ import typer
 from rich.progress import Progress
 
 from dca_keras.cli._options import (
-    RunFolder,
     err,
     integers,
     name_options,
@@ -19,10 +18,13 @@ from dca_keras.cli._options import (
 
 def predict(
     context: typer.Context,
-    run: RunFolder,
-    files: Annotated[
+    paths: Annotated[
         list[Path],
-        typer.Argument(help="Images of any size, volumes, folders of them."),
+        typer.Argument(
+            help="A folder that `train` made, or several, whose probabilities "
+            "are averaged; then images of any size, volumes, folders of them.",
+            metavar="RUN [RUN…] FILES…",
+        ),
     ],
     output: optional(
         Path, "Folder to write to; RUN/predictions by default."
@@ -68,19 +70,22 @@ def predict(
 ):
     """Write a mask and an overlay for every image file.
 
-    A mask holds class indices, in the format of its image if that can keep
-    them. Existing predictions are not made again, so that the same command
-    resumes after an interruption. A file that can't be predicted does not
-    stop the others: it is named at the end, and the exit code is 1.
+    The first path is a run, and so are the folders after it that hold a
+    recipe.json. A mask holds class indices, in the format of its image if
+    that can keep them. Existing predictions are not made again, so that the
+    same command resumes after an interruption. A file that can't be predicted
+    does not stop the others: it is named at the end, and the exit code is 1.
     """
     from dca_keras.prediction import predict_files
     from dca_keras.run import Run
+
+    runs, files = _tell_apart(paths)
 
     quiet = not err.is_terminal
     with Progress(console=err, transient=True, disable=quiet) as bar:
         task = bar.add_task("predicting", total=None)
         result = predict_files(
-            run,
+            runs,
             files,
             output,
             window=windows or None,
@@ -95,7 +100,7 @@ def predict(
                 task, completed=done, total=total
             ),
         )
-    output = output or Run(run).path("predictions")
+    output = output or Run(runs[0]).path("predictions")
     if result.written:
         print_line(f"{len(result.written)} masks and overlays: {output}")
     for plan, count in result.plans.items():
@@ -106,3 +111,17 @@ def predict(
         print_error(name_options(message, context.command))
     if result.broken:
         raise typer.Exit(1)
+
+
+def _tell_apart(paths):
+    """Return the runs, which come first, and the files."""
+    count = 1
+    while count < len(paths) and (paths[count] / "recipe.json").is_file():
+        count += 1
+    if count == len(paths):
+        raise ValueError(
+            "Name the images to predict after the "
+            f"run{'s' * (count > 1)}: files or folders. Received: "
+            f"{', '.join(map(str, paths))}"
+        )
+    return paths[:count], paths[count:]

@@ -61,13 +61,11 @@ def _group(places, channels):
     for file, place in places:
         folders[file.parent, place].append(file)
     for (_, place), files in folders.items():
-        for case, group in group_channels(files).items():
-            if channels > 1 or len(group) == 1:
-                yield group, place / case
-            else:  # The numbers count something else.
-                yield from (
-                    ((file,), place / split_name(file)[0]) for file in group
-                )
+        # With one channel, numbers beyond 0000 count something else.
+        groups = [files] if channels > 1 else [[file] for file in files]
+        for group in groups:
+            for case, paths in group_channels(group).items():
+                yield paths, place / case
 
 
 def _search(folder, output, known):
