@@ -10,16 +10,19 @@ published code, also where a convolution strides.
 import keras
 from keras import layers
 
-from dca_keras.layers import AlignedUpsampling
+from dca_keras.layers import AlignedUpsampling, SelfAttention
 from dca_keras.layers.initializers import torch_uniform, torch_uniform_bias
 
 CHANNELS_LAST = {"data_format": "channels_last"}
 
 
-def conv_layer(x, filters, kernel_size, name, **options):
-    """Make a convolution layer for tensors such as `x`."""
+def conv_layer(x, filters, kernel_size, name, kind=None, **options):
+    """Make a convolution layer for tensors such as `x`.
+
+    `kind` is another class of layer than Keras's own.
+    """
     dimensions = dimensions_of(x)
-    layer = {2: layers.Conv2D, 3: layers.Conv3D}[dimensions]
+    layer = kind or {2: layers.Conv2D, 3: layers.Conv3D}[dimensions]
     padding = "same" if options.get("strides", 1) == 1 else "valid"
     fan_in = x.shape[-1] * kernel_size**dimensions
     return layer(
@@ -102,6 +105,13 @@ def conv_norm_relu(x, filters, name, kernel_size=3, **options):
     return relu(x, f"{name}_relu")
 
 
+def two_convs(x, filters, name, **options):
+    """Apply twice a 3x3 convolution, batch norm and ReLU."""
+    for i in (1, 2):
+        x = conv_norm_relu(x, filters, f"{name}_{i}", **options)
+    return x
+
+
 def max_pool(x, name):
     """Halve every side by max pooling."""
     layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
@@ -148,6 +158,57 @@ def squeeze_excite(x, hidden, name):
             name=f"{name}_{part}",
         )(gate)
     return layers.Multiply(name=f"{name}_excite")([x, gate])
+
+
+def dense(x, units, name, **options):
+    """Apply a dense layer to each pixel's channels."""
+    return layers.Dense(
+        units,
+        kernel_initializer=torch_uniform(),
+        bias_initializer=torch_uniform_bias(x.shape[-1]),
+        name=name,
+        **options,
+    )(x)
+
+
+def layer_norm(x, name):
+    """Normalise each pixel's channels."""
+    return layers.LayerNormalization(epsilon=1e-6, name=name)(x)
+
+
+def transformer_block(
+    x, heads, hidden, name, *, dropout=0.0, drop_path=0.0, **attention
+):
+    """Apply self-attention and a perceptron, each normed first and added.
+
+    Args:
+        x: Tensor, a feature map.
+        heads: Number of heads of the attention.
+        hidden: Width of the perceptron's hidden layer.
+        name: Beginning of the layers' names.
+        dropout: Rate at which single values in the perceptron are dropped.
+        drop_path: Rate at which what would be added is left out for a whole
+            image.
+        **attention: Further arguments of `SelfAttention`.
+    """
+    y = layer_norm(x, f"{name}_attention_norm")
+    y = SelfAttention(heads, **attention, name=f"{name}_attention")(y)
+    y = _drop(y, drop_path, f"{name}_attention_path", whole=True)
+    x = add([x, y], f"{name}_attention_add")
+    y = layer_norm(x, f"{name}_mlp_norm")
+    y = dense(y, hidden, f"{name}_mlp_1", activation="gelu")
+    y = _drop(y, dropout, f"{name}_mlp_1_drop")
+    y = dense(y, x.shape[-1], f"{name}_mlp_2")
+    y = _drop(y, dropout, f"{name}_mlp_2_drop")
+    y = _drop(y, drop_path, f"{name}_mlp_path", whole=True)
+    return add([x, y], f"{name}_mlp_add")
+
+
+def _drop(x, rate, name, whole=False):
+    if not rate:
+        return x
+    shape = (None, *(1 for _ in x.shape[1:])) if whole else None
+    return layers.Dropout(rate, noise_shape=shape, name=name)(x)
 
 
 def dimensions_of(x):

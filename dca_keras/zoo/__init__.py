@@ -11,7 +11,8 @@ Every builder takes the same first arguments and returns a functional
 """
 
 # isort: skip_file
-# Architectures are listed in the order of these lines, which is the paper's.
+# Architectures are listed in the order of these lines: the paper's, in its
+# order, and then more of the family.
 from dca_keras.zoo import scaffold as scaffold
 from dca_keras.zoo._models import create_model as create_model
 from dca_keras.zoo._models import list_models as list_models
@@ -26,3 +27,7 @@ from dca_keras.zoo._resunet_plus_plus import (
 )
 from dca_keras.zoo._double_unet import double_unet as double_unet
 from dca_keras.zoo._multi_res_unet import multi_res_unet as multi_res_unet
+from dca_keras.zoo._attention_unet import attention_unet as attention_unet
+from dca_keras.zoo._unet_plus_plus import unet_plus_plus as unet_plus_plus
+from dca_keras.zoo._trans_unet import trans_unet as trans_unet
+from dca_keras.zoo._swin_unet import swin_unet as swin_unet

@@ -59,21 +59,15 @@ def unet(
         skips = scaffold.cross_attend(skips, dca)
 
         # === Bottom and decoder ===
-        x = _two_convs(x, bottom, "bottom")
+        x = blocks.two_convs(x, bottom, "bottom")
         for stage in range(depth, 0, -1):
             block, width = f"decoder_{stage}", widths[stage - 1]
             x = blocks.upsample(x, f"{block}_up")
             x = blocks.conv_norm_relu(x, width, f"{block}_up")
             x = blocks.concatenate([x, skips[stage - 1]], f"{block}_concat")
-            x = _two_convs(x, width, block)
+            x = blocks.two_convs(x, width, block)
 
         outputs = scaffold.head(x, num_classes, activation)
     return keras.Model(
         inputs, outputs, name=scaffold.model_name("unet", name, dca)
     )
-
-
-def _two_convs(x, width, name):
-    for i in (1, 2):
-        x = blocks.conv_norm_relu(x, width, f"{name}_{i}")
-    return x

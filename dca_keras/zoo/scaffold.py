@@ -31,7 +31,9 @@ def dtype_scope(dtype):
         keras.config.set_dtype_policy(before)
 
 
-def check_arguments(input_shape, num_classes, dca, *, stride, num_skips):
+def check_arguments(
+    input_shape, num_classes, dca, *, stride, num_skips, finest=1, ranks=(2, 3)
+):
     """Refuse arguments that no model can be built from.
 
     Args:
@@ -40,6 +42,8 @@ def check_arguments(input_shape, num_classes, dca, *, stride, num_skips):
         dca: A builder's argument.
         stride: Number that the architecture's poolings divide sides by.
         num_skips: Number of skips that it hands to Dual Cross-Attention.
+        finest: Pixels of the image, along a side, for one of the finest skip.
+        ranks: Numbers of sides that the architecture is made for.
 
     Raises:
         ValueError: If one of them is not as builders describe it.
@@ -51,7 +55,8 @@ def check_arguments(input_shape, num_classes, dca, *, stride, num_skips):
         )
     config = dca_config(dca)
     if config is not None:
-        stride = math.lcm(stride, patch_sizes(config, num_skips)[0])
+        windows = patch_sizes(config, num_skips, finest)
+        stride = math.lcm(stride, windows[0] * finest)
     if (
         not isinstance(input_shape, (tuple, list))
         or len(input_shape) not in (3, 4)
@@ -62,6 +67,13 @@ def check_arguments(input_shape, num_classes, dca, *, stride, num_skips):
             "`input_shape` must be (height, width, channels) or (depth, "
             "height, width, channels), positive integers; sides may be None. "
             f"Channels come last. Received: {input_shape!r}."
+        )
+    if len(input_shape) - 1 not in ranks:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels): the "
+            "architecture is for images, and has no 3-D form. Received: "
+            f"{tuple(input_shape)}. For volumes take unet, attention_unet or "
+            "unet_plus_plus, or predict slice by slice."
         )
     _check_sides(input_shape, stride)
 
@@ -121,9 +133,15 @@ def dca_config(dca):
     )
 
 
-def patch_sizes(config, num_skips):
-    """Return one pooling window a skip, each half of the one before."""
-    deepest = 2 ** (num_skips - 1)
+def patch_sizes(config, num_skips, finest=1):
+    """Return one pooling window a skip, each half of the one before.
+
+    Args:
+        config: A `DCAConfig`.
+        num_skips: Number of skips.
+        finest: Pixels of the image, along a side, for one of the finest skip.
+    """
+    deepest = finest * 2 ** (num_skips - 1)
     patch = config.patch_size or deepest
     if patch % deepest:
         raise ValueError(
@@ -131,10 +149,10 @@ def patch_sizes(config, num_skips):
             f"deepest of {num_skips} skips has whole patches. Received: "
             f"{patch}."
         )
-    return tuple(patch // 2**i for i in range(num_skips))
+    return tuple(patch // (finest * 2**i) for i in range(num_skips))
 
 
-def cross_attend(skips, dca, name="dca", recompute=False):
+def cross_attend(skips, dca, name="dca", recompute=False, finest=1):
     """Pass skips through Dual Cross-Attention, or untouched without it.
 
     Args:
@@ -144,6 +162,7 @@ def cross_attend(skips, dca, name="dca", recompute=False):
         name: Name of the layer.
         recompute: Whether training trades time for memory: see
             `DualCrossAttention`.
+        finest: Pixels of the image, along a side, for one of the finest skip.
 
     Returns:
         A list of tensors of the same shapes.
@@ -154,7 +173,7 @@ def cross_attend(skips, dca, name="dca", recompute=False):
     options = dataclasses.asdict(config)
     del options["patch_size"]
     return DualCrossAttention(
-        patch_sizes(config, len(skips)),
+        patch_sizes(config, len(skips), finest),
         recompute=recompute,
         name=name,
         **options,
@@ -166,8 +185,8 @@ def model_name(architecture, name, dca):
     return name or (architecture if dca is False else f"{architecture}_dca")
 
 
-def head(x, num_classes, activation, name="head"):
-    """Apply a 1x1 convolution to the classes and the activation, in float32.
+def head(x, num_classes, activation, name="head", kernel_size=1):
+    """Apply a convolution to the classes and the activation, in float32.
 
     Args:
         x: Tensor, the last features.
@@ -175,10 +194,11 @@ def head(x, num_classes, activation, name="head"):
         activation: A builder's argument; "auto" is sigmoid for one class and
             softmax for more.
         name: Name of the layer.
+        kernel_size: Side of the convolution's kernel.
     """
     if activation == "auto":
         activation = "sigmoid" if num_classes == 1 else "softmax"
     dtype = keras.config.dtype_policy().variable_dtype
     return blocks.conv(
-        x, num_classes, 1, name, activation=activation, dtype=dtype
+        x, num_classes, kernel_size, name, activation=activation, dtype=dtype
     )

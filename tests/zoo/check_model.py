@@ -16,6 +16,21 @@ SMALL = {
         "filters": (32, 32, 32, 64, 8),
         "encoder_filters": (4, 8, 8, 16, 16),
     },
+    "trans_unet": {
+        "width": 8,
+        "units": (1, 1, 1),
+        "hidden": 16,
+        "depth": 2,
+        "heads": 2,
+        "mlp": 16,
+        "decoder_filters": (16, 16, 8, 8, 8),
+    },
+    "swin_unet": {
+        "width": 8,
+        "depths": (2, 2, 2),
+        "heads": (1, 2, 2),
+        "window": 2,
+    },
 }
 DEFAULT_SMALL = {"filters": (4, 8, 12, 16, 24)}
 

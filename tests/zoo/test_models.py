@@ -29,6 +29,10 @@ MODELS = {
         "ce393e58f9a89091",
         "be77bbef4028ff6c",
     ),
+    "attention_unet": (34878573, 35269933, "", ""),
+    "unet_plus_plus": (9163329, 9271969, "", ""),
+    "trans_unet": (105275921, 105639313, "", ""),
+    "swin_unet": (27168133, 27387205, "", ""),
 }
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
