@@ -117,7 +117,8 @@ def _paper_table(paper, full):
         for variant in ("plain", "dca"):
             cells = [f"`{model}`", HEADINGS[variant]]
             for data in PAPER_DATA:
-                cells.append(f"{paper[variant][model][data][0]:.4f}")
+                theirs = paper[variant].get(model)
+                cells.append(f"{theirs[data][0]:.4f}" if theirs else "none")
                 mine = [
                     result["published"]["dsc"]
                     for _, result in full.get((model, data), [])

@@ -101,7 +101,13 @@ def test_merges_defaults_dataset_model_and_overrides(tmp_path, monkeypatch):
     assert recipe.dtype == "float32"
 
 
-@pytest.mark.parametrize("model", list_models())
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(name, marks=pytest.mark.slow if i > 5 else ())
+        for i, name in enumerate(list_models())
+    ],
+)
 def test_every_model_can_be_built_small(model):
     recipe = make_recipe(model, "synthetic")
     built = recipe.build_model()

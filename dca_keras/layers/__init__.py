@@ -4,6 +4,7 @@ from dca_keras.layers.affine import Affine
 from dca_keras.layers.aligned_upsampling import AlignedUpsampling
 from dca_keras.layers.channel_cross_attention import ChannelCrossAttention
 from dca_keras.layers.dual_cross_attention import DualCrossAttention
+from dca_keras.layers.image_scaling import ImageScaling
 from dca_keras.layers.patch_embedding import PatchEmbedding
 from dca_keras.layers.position_embedding import PositionEmbedding
 from dca_keras.layers.self_attention import SelfAttention
@@ -18,6 +19,7 @@ __all__ = [
     "ChannelCrossAttention",
     "DepthToSpace",
     "DualCrossAttention",
+    "ImageScaling",
     "PatchEmbedding",
     "PositionEmbedding",
     "SelfAttention",

@@ -61,7 +61,7 @@ class SelfAttention(keras.layers.Layer):
         if self.window is not None:
             self.position_bias = self.add_weight(
                 name="position_bias",
-                shape=((2 * self.window - 1) ** 2, self.heads),
+                shape=(self.heads, (2 * self.window - 1) ** 2),
                 initializer=keras.initializers.TruncatedNormal(stddev=0.02),
             )
 
@@ -98,11 +98,11 @@ class SelfAttention(keras.layers.Layer):
         return ops.reshape(outputs, (-1, windows, tokens, self.heads * size))
 
     def _position_scores(self):
+        """Return what is added to every window's scores."""
         tokens = self.window**2
-        table = ops.take(self.position_bias, relative_offsets(self.window), 0)
-        table = ops.reshape(table, (tokens, tokens, self.heads))
-        table = ops.transpose(table, (2, 0, 1))  # (heads, tokens, tokens)
-        return ops.cast(table, self.compute_dtype)
+        scores = ops.take(self.position_bias, relative_offsets(self.window), 1)
+        scores = ops.reshape(scores, (self.heads, tokens, tokens))
+        return ops.cast(scores, self.compute_dtype)
 
     def _dense(self, units, fan_in, name):
         return keras.layers.Dense(

@@ -4,8 +4,8 @@ import collections
 
 import keras
 
+from dca_keras._functional import ordered_nodes
 from dca_keras.surgery._find import Skip, layer_name
-from dca_keras.surgery._graph import ordered_nodes
 from dca_keras.surgery._skips import Anatomy, bottlenecks
 
 

@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import keras
 
+from dca_keras._functional import functional, ordered_nodes
+
 # Sides to try where a model leaves its own open: most strides divide one.
 PROBES = (64, 224, 256)
 CROPS = (
@@ -245,23 +247,3 @@ def _ratio(before, after):
     if before >= after:
         return Fraction(max(1, round(before / after)))
     return Fraction(1, max(1, round(after / before)))
-
-
-def functional(model):
-    """Return the model whose graph says what `model` computes, or None."""
-    if isinstance(model, keras.Sequential):
-        model = getattr(model, "_functional", None)
-    if not (
-        isinstance(model, keras.Model) and isinstance(model, keras.Function)
-    ):
-        return None
-    own = type(model).call
-    return model if own.__qualname__ == "Functional.call" else None
-
-
-def ordered_nodes(model):
-    """Yield a functional model's calls, each after what it depends on."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if not node.is_input:
-                yield node

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from dca_keras._functional import functional
 from dca_keras.config import DCAConfig
 from dca_keras.surgery._attention import make_attention
 from dca_keras.surgery._choose import (
@@ -11,7 +12,7 @@ from dca_keras.surgery._choose import (
     readers_at,
 )
 from dca_keras.surgery._find import find, layer_name
-from dca_keras.surgery._graph import Graph, functional
+from dca_keras.surgery._graph import Graph
 from dca_keras.surgery._rebuild import CannotCopy, Copies, Edit, rebuild
 
 

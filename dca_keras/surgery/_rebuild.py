@@ -5,7 +5,7 @@ import inspect
 import keras
 from keras import ops, tree
 
-from dca_keras.surgery._graph import functional, ordered_nodes
+from dca_keras._functional import functional, ordered_nodes
 
 LAYERS_OWN = ("name", "trainable", "dtype")
 

@@ -13,6 +13,7 @@ Every builder takes the same first arguments and returns a functional
 # isort: skip_file
 # Architectures are listed in the order of these lines: the paper's, in its
 # order, and then more of the family.
+from dca_keras.zoo import backbones as backbones
 from dca_keras.zoo import scaffold as scaffold
 from dca_keras.zoo._models import create_model as create_model
 from dca_keras.zoo._models import list_models as list_models
@@ -31,3 +32,4 @@ from dca_keras.zoo._attention_unet import attention_unet as attention_unet
 from dca_keras.zoo._unet_plus_plus import unet_plus_plus as unet_plus_plus
 from dca_keras.zoo._trans_unet import trans_unet as trans_unet
 from dca_keras.zoo._swin_unet import swin_unet as swin_unet
+from dca_keras.zoo._unet_with import unet_with as unet_with

@@ -7,6 +7,7 @@ from dca_keras._registry import Registry
 from dca_keras.weights import load_weights
 
 _MODELS = Registry("model")
+_UNLISTED = set()
 _POSITIONAL = ("input_shape", "num_classes")
 _COMMON = (*_POSITIONAL, "dca", "activation", "name", "dtype")
 # Indented as it stands in the builders' docstrings.
@@ -29,7 +30,7 @@ input_shape: `(height, width, channels)`, or `(depth, height, width,
             `dca_keras.weights.load_weights`; `None` for initial values."""
 
 
-def register_model(builder):
+def register_model(builder, *, listed=True):
     """Register a function that builds an architecture, under its own name.
 
     `list_models` and `create_model` then know it, and so do a recipe and the
@@ -43,6 +44,7 @@ def register_model(builder):
             any further arguments of its own; each has a default value. The
             words `{common_arguments}` in its docstring are replaced by the
             description of the six, and of `weights`.
+        listed: Whether `list_models` names it where it is not asked for all.
 
     Returns:
         The builder, which takes `weights` as well.
@@ -80,19 +82,26 @@ def register_model(builder):
         )
     builder = _with_weights(builder)
     _MODELS.add(builder.__name__, builder)
+    if not listed:
+        _UNLISTED.add(builder.__name__)
     return builder
 
 
-def list_models():
-    """Return the names that `create_model` knows, a list of strings."""
-    return _MODELS.names()
+def list_models(all=False):
+    """Return the names that `create_model` knows, a list of strings.
+
+    Args:
+        all: Whether also "unet_with", which is no architecture of its own: it
+            takes the name of a `backbone`.
+    """
+    return [name for name in _MODELS.names() if all or name not in _UNLISTED]
 
 
 def create_model(name, /, *args, **kwargs):
     """Build the architecture `name` with its builder's arguments.
 
     Args:
-        name: One of `list_models()`.
+        name: One of `list_models(all=True)`.
         *args: Arguments of the builder.
         **kwargs: Arguments of the builder, its own `name` among them.
 

@@ -29,12 +29,30 @@ from dca_keras.zoo import create_model, list_models  # noqa: E402
 # LiteRT's converter loses the channels of ResUnet++ where sides are unknown.
 ONE_SIZE = {("resunet_plus_plus", "litert")}
 NARROW = {"filters": (4, 8, 8, 16, 16)}
-NARROW_DOUBLE = NARROW | {"encoder_filters": (4, 8, 8, 8, 8)}
+# For architectures whose widths have other names.
+NARROW_OTHERS = {
+    "double_unet": NARROW | {"encoder_filters": (4, 8, 8, 8, 8)},
+    "trans_unet": {
+        "width": 4,
+        "units": (1, 1, 1),
+        "hidden": 8,
+        "depth": 1,
+        "heads": 2,
+        "mlp": 8,
+        "decoder_filters": (8, 8, 8, 4, 4),
+    },
+    "swin_unet": {
+        "width": 4,
+        "depths": (2, 2, 2),
+        "heads": (1, 2, 2),
+        "window": 2,
+    },
+}
 
 
 def narrow_model(name, dca, shape=(32, 48, 3), **options):
     """A small model of an architecture, used."""
-    widths = NARROW_DOUBLE if name == "double_unet" else NARROW
+    widths = NARROW_OTHERS.get(name, NARROW)
     model = create_model(name, input_shape=shape, dca=dca, **widths, **options)
     return use(model)
 

@@ -86,7 +86,8 @@ def test_folding_changes_no_answer(name, dca):
     expected = model.predict_on_batch(images)
     assert expected.std() > 1e-3
     folded = inference_model(model)
-    assert norms_of(folded) < norms_of(model)
+    # Swin-Unet has layer norms only.
+    assert norms_of(folded) < norms_of(model) or name == "swin_unet"
     assert difference(folded.predict_on_batch(images), expected) < 1e-8
     free = inference_model(model, any_size=True)
     assert difference(free.predict_on_batch(images), expected) < 1e-8

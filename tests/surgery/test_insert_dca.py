@@ -234,7 +234,13 @@ def test_equals_the_builders_own(sides):
     )
 
 
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if i > 5 else ())
+        for i, name in enumerate(zoo.list_models())
+    ],
+)
 def test_our_plain_models(name):
     model = check.small(getattr(zoo, name), dca=False)
     config = ONE_HEAD if name == "multi_res_unet" else None

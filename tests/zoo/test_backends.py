@@ -63,11 +63,18 @@ def run(backend, *command):
 
 @main_backend
 @other_backend
-def test_files_move_between_backends(backend, tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(zoo.list_models()[:6], id="paper"),
+        pytest.param(zoo.list_models()[6:], id="more", marks=pytest.mark.slow),
+    ],
+)
+def test_files_move_between_backends(backend, names, tmp_path):
     x = check.images()
     np.save(tmp_path / "x.npy", x)
     expected = {}
-    for name in zoo.list_models():
+    for name in names:
         model = check.small(getattr(zoo, name), dca=True)
         model.save(tmp_path / f"{model.name}.keras")
         model.save_weights(tmp_path / f"{model.name}.weights.h5")

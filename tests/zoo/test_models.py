@@ -29,18 +29,43 @@ MODELS = {
         "ce393e58f9a89091",
         "be77bbef4028ff6c",
     ),
-    "attention_unet": (34878573, 35269933, "", ""),
-    "unet_plus_plus": (9163329, 9271969, "", ""),
-    "trans_unet": (105275921, 105639313, "", ""),
-    "swin_unet": (27168133, 27387205, "", ""),
+    "attention_unet": (
+        34878573,
+        35269933,
+        "7ebca4462baca2f5",
+        "885b52d847963150",
+    ),
+    "unet_plus_plus": (
+        9163329,
+        9271969,
+        "22c213731c14f57f",
+        "136666f79bb069b4",
+    ),
+    "trans_unet": (
+        105275921,
+        105639313,
+        "6dde7f59f7e94a42",
+        "3e262d93b1be0f10",
+    ),
+    "swin_unet": (27168133, 27387205, "7f52a963aafd09e2", "0a4ff7f579afe805"),
 }
+# More of the family: a few tests are enough by default.
+MORE = ["attention_unet", "unet_plus_plus", "trans_unet", "swin_unet"]
+IMAGES_ONLY = ["trans_unet", "swin_unet"]
+# What sides are multiples of, where it is not 16.
+MULTIPLES = {"resunet_plus_plus": 8, "swin_unet": 32}
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="once is enough, on TensorFlow",
 )
 
 
-@pytest.fixture(params=list(MODELS))
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in MORE else ())
+        for name in MODELS
+    ]
+)
 def builder(request):
     return getattr(zoo, request.param)
 
@@ -92,7 +117,11 @@ def test_any_size(builder, dca):
 
 @plain_is_slow
 def test_volumes(builder, dca):
-    check.check_volumes(builder, dca)
+    if builder.__name__ in IMAGES_ONLY:
+        with pytest.raises(ValueError, match="has no 3-D form"):
+            check.small(builder, (16, 16, 32), dca=dca)
+    else:
+        check.check_volumes(builder, dca)
 
 
 def test_channels_first(builder, dca):
@@ -105,6 +134,8 @@ def test_channels_first(builder, dca):
     "dimensions", [2, pytest.param(3, marks=pytest.mark.slow)]
 )
 def test_every_weight_learns(builder, dca, dimensions):
+    if dimensions == 3 and builder.__name__ in IMAGES_ONLY:
+        pytest.skip("has no 3-D form")
     check.check_every_weight_learns(builder, dca, dimensions)
 
 
@@ -122,6 +153,14 @@ def test_mixed_precision(builder, dca, policy):
     check.check_mixed_precision(builder, dca, policy)
 
 
+@pytest.mark.parametrize("name", MORE)
+def test_more_of_the_family(name, tmp_path):
+    """What the default run checks of these; the rest is slow."""
+    check.check_saving(getattr(zoo, name), True, tmp_path)
+    if keras.backend.backend() == "tensorflow":
+        check.check_every_weight_learns(getattr(zoo, name), True)
+
+
 @on_tensorflow
 def test_compiled_step_of_a_small_model():
     model = check.small(zoo.unet, (None, None), filters=(4, 8, 8))
@@ -135,6 +174,8 @@ def test_compiled_step_of_a_small_model():
 def test_compiled_step(builder, way):
     if way == "images":
         check.check_compiled_step(check.small(builder, (16, 32)), (16, 32))
+    elif builder.__name__ in IMAGES_ONLY:
+        pytest.skip("has no 3-D form")
     else:
         model = check.small(builder, (None, None, None))
         sides = (16, 16, 32)
@@ -205,15 +246,52 @@ def test_depth_follows_the_filters():
     ],
 )
 def test_bad_arguments(builder, options, message):
-    if builder is zoo.resunet_plus_plus:  # three skips, eight to divide by
-        message = message.replace("multiples of 16", "multiples of 8")
+    name, dca = builder.__name__, options.get("dca")
+    if not all(zoo.takes_argument(name, option) for option in options):
+        pytest.skip("has no such argument")
+    if name in IMAGES_ONLY and len(options.get("input_shape", ())) == 4:
+        pytest.skip("has no 3-D form")
+    if multiple := MULTIPLES.get(name):
+        message = message.replace("multiples of 16", f"multiples of {multiple}")
+        message = message.replace("16, 3)", f"{multiple}, 3)")
+    if name == "resunet_plus_plus":  # three skips
         message = message.replace("(256, 256, 3", "(248, 248, 3")
         if options.get("input_shape") == (None, 8, 3):
             pytest.skip("8 is a side of ResUnet++")
-        if options.get("dca") == DCAConfig(patch_size=12):
+        if dca == DCAConfig(patch_size=12):
             pytest.skip("12 is a patch size of ResUnet++")
     with pytest.raises(ValueError, match=message):
         builder(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("trans_unet", {"units": (3, 4)}, "`units` must be 3 positive"),
+        ("trans_unet", {"decoder_filters": (8,)}, "`decoder_filters` must be"),
+        ("trans_unet", {"heads": 5}, "`heads` must divide the channels"),
+        ("swin_unet", {"depths": (2, 2)}, "`depths` must be at least 3"),
+        ("swin_unet", {"heads": (3, 6)}, "`heads` must be 4 positive"),
+        ("swin_unet", {"window": 0}, "`window` must be a positive integer"),
+        ("swin_unet", {"width": 1.5}, "`width` must be a positive integer"),
+    ],
+)
+def test_bad_arguments_of_their_own(name, options, message):
+    builder = getattr(zoo, name)
+    with pytest.raises(ValueError, match=message):
+        check.small(builder, (32, 32), **options)
+
+
+def test_deep_supervision_is_the_mean_of_four_heads():
+    """Its parameters are 4uiiurz1's: three heads of 33 more."""
+    model = check.small(zoo.unet_plus_plus, deep_supervision=True, dca=False)
+    plain = check.small(zoo.unet_plus_plus, dca=False)
+    assert model.count_params() == plain.count_params() + 3 * (4 + 1)
+    heads = [model.get_layer(f"head_{i}").output for i in range(1, 5)]
+    x = check.images()
+    outputs = keras.Model(model.input, heads)(x, training=False)
+    mean = np.mean([keras.ops.convert_to_numpy(y) for y in outputs], 0)
+    np.testing.assert_allclose(check.predict(model, x), mean, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
