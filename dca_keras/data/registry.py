@@ -25,12 +25,14 @@ def register_dataset(
 ):
     """Make a reader known to `read_dataset` under a name.
 
-    A reader is a function that returns the `Splits` of a data set:
+    A reader is a function that returns the `Splits` of a data set.
 
-        @dca_keras.data.register_dataset("cells", class_names=("cell",))
-        def read_cells(data_dir, *, channels=3, num_classes=1):
-            ...
-            return Splits(train, val, test)
+    ```python
+    @dca_keras.data.register_dataset("cells", class_names=("cell",))
+    def read_cells(data_dir, *, channels=3, num_classes=1):
+        ...
+        return Splits(train, val, test)
+    ```
 
     It takes any of `data_dir`, `channels`, `num_classes` and `seed`, and
     arguments of its own with default values. `read_dataset` passes those
