@@ -1,4 +1,7 @@
-"""How Sphinx builds the documentation: sphinx-build -W docs docs/_build."""
+"""How Sphinx builds the documentation.
+
+sphinx-build -W docs docs/_build
+"""
 
 import re
 
@@ -11,12 +14,11 @@ project = "dca-keras"
 author = "The dca-keras authors"
 version = release = __version__
 extensions = [
-    "myst_nb",
+    "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build"]
-nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -45,7 +47,9 @@ def read_markdown(app, what, name, obj, options, lines):
     text = re.sub(r"(?<!`)`([^`]+?)`(?!`)", r"``\1``\\ ", text)
     text = re.sub(r"\[([^]]+)\]\((http[^)]+)\)", r"`\1 <\2>`__", text)
     # Stars outside of code, as in `(batch, *sides)` and `*args`.
-    parts = re.split(r"(``.*?``|\.\. code-block.*?\n\n(?=\S|$))", text, flags=re.S)
+    parts = re.split(
+        r"(``.*?``|\.\. code-block.*?\n\n(?=\S|$))", text, flags=re.S
+    )
     parts[::2] = [re.sub(r"\*(?=[\w*])", r"\\*", part) for part in parts[::2]]
     lines[:] = "".join(parts).split("\n")
 
