@@ -135,15 +135,24 @@ def _some(pixels):
     return pixels[rng.integers(0, len(pixels), PLACES)]
 
 
+def start_window(pixel, sides, size):
+    """Return where a window begins that a pixel is in the middle of.
+
+    The window is moved into the image where it would reach beyond; along a
+    side that is shorter than the window's, the image is in its middle.
+    """
+    room = np.subtract(sides, size)
+    starts = np.clip(pixel - np.asarray(size) // 2, 0, np.maximum(room, 0))
+    return np.where(room < 0, -(-room // 2), starts)
+
+
 def _draw_centre(rng, grid, size):
     """Draw where a crop's centre is in its image."""
-    size, sides = np.asarray(size), np.asarray(grid.mask.shape[:-1])
-    room = sides - size
-    starts = rng.integers(0, np.maximum(room, 0) + 1)
+    sides = np.asarray(grid.mask.shape[:-1])
+    room = np.maximum(sides - size, 0)
+    pixel = rng.integers(0, room + 1) + np.asarray(size) // 2
     if rng.random() < FOREGROUND and len(grid.places):
         classes, pixels = grid.places.T
         of_class = pixels[classes == rng.choice(np.unique(classes))]
         pixel = np.unravel_index(rng.choice(of_class), sides)
-        starts = np.clip(pixel - size // 2, 0, np.maximum(room, 0))
-    starts = np.where(room < 0, -(-room // 2), starts)
-    return starts + (size - 1) / 2
+    return start_window(pixel, sides, size) + (np.asarray(size) - 1) / 2
