@@ -69,6 +69,14 @@ PATH = dataclasses.replace(
     TEXT, text="a path", show=lambda value: Path(value).name
 )
 PATHS = ("data_dir", "classes", "cache")
+# What follows from a data set that has no numbers in `recipes.toml`; the
+# rules are in `planning`.
+FOLLOWING = (
+    *("channels", "num_classes", "spacing", "filters", "patch_size"),
+    *("image_size", "sampling", "batch_size", "cache", "epochs", "minutes"),
+    *("learning_rate", "schedule", "warmup_epochs", "loss", "augment"),
+    *("augment_intensity", "dtype"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -388,14 +396,18 @@ class Recipe:
         words = ["dca-keras", "train", "--model", self.model]
         words += ["--data", self.data]
         base = make_recipe(self.model, self.data)
+        # What would follow from the data, on another machine perhaps not so.
+        named = set(FOLLOWING) if follows_data(self.data) else set()
+        if not self.dca:
+            named.discard("patch_size")
         for own in dataclasses.fields(self):
             value = getattr(self, own.name)
             if own.name == "plugins":
                 for name in value:
                     words += ["--plugin", name]
-            elif own.name != "cache" and value not in (
-                None,
-                getattr(base, own.name),
+            elif own.name != "cache" and (
+                value not in (None, getattr(base, own.name))
+                or (own.name in named and value is not None)
             ):
                 words += _fields.to_words(own, value)
         return shlex.join(words)
@@ -425,6 +437,7 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     tables = _read_numbers()
     values = tables["defaults"]
     values |= tables["dataset"].get(data, {})
+    values.pop("follows_data", None)
     if model in _models() and not _takes_filters(model):
         values.pop("filters", None)
     values |= tables.get("model", {}).get(model, {})
@@ -435,6 +448,17 @@ def make_recipe(model="unet", data="synthetic", **overrides):
         if values.get(name) not in (None, "memory", "none"):
             values[name] = str(Path(values[name]).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)
+
+
+def follows_data(data):
+    """Whether what isn't given follows from the images of a data set.
+
+    Args:
+        data: Name of a data set. Those of the paper, and the generated one,
+            have numbers of their own.
+    """
+    numbers = _read_numbers()["dataset"].get(data, {"follows_data": True})
+    return numbers.get("follows_data", False)
 
 
 def markdown_table():

@@ -6,8 +6,8 @@ from importlib import resources
 
 import pytest
 
+from dca_keras import planning, zoo
 from dca_keras import recipe as recipes
-from dca_keras import zoo
 from dca_keras._registry import Registry
 from dca_keras.data import list_datasets
 from dca_keras.recipe import Recipe, make_recipe
@@ -213,7 +213,7 @@ def test_says_what_is_missing():
 
 def test_the_command_names_what_differs():
     recipe = make_recipe(
-        data="image_folder",
+        data="cvc_clinicdb",
         data_dir="/somebody/likes/privacy",
         image_size=(64, 96),
         filters=(4, 8, 16),
@@ -221,14 +221,26 @@ def test_the_command_names_what_differs():
         learning_rate=1e-5,
     )
     assert recipe.command() == (
-        "dca-keras train --model unet --data image_folder --data-dir privacy "
+        "dca-keras train --model unet --data cvc_clinicdb --data-dir privacy "
         "--no-dca --image-size 64x96 --filters 4,8,16 --learning-rate 1e-05"
+    )
+
+
+def test_the_command_names_all_that_would_follow_from_the_data():
+    assert tuple(rule.name for rule in planning.RULES) == recipes.FOLLOWING
+    recipe = make_recipe(data="image_folder", filters=(4, 8, 16), dca=False)
+    assert recipe.command() == (
+        "dca-keras train --model unet --data image_folder --no-dca "
+        "--image-size 128x128 --sampling resize --channels 3 --num-classes 1 "
+        "--filters 4,8,16 --epochs 20 --batch-size 8 --loss dice_loss "
+        "--learning-rate 0.001 --schedule constant --warmup-epochs 0 "
+        "--augment --no-augment-intensity --dtype float32"
     )
 
 
 def test_the_command_names_volumes_and_folds():
     recipe = make_recipe(
-        data="image_folder",
+        data="kvasir_seg",
         image_size=(40, 56, 40),
         sampling="crop",
         spacing=(1.5, 1, 1.0),
@@ -244,7 +256,7 @@ def test_the_command_names_volumes_and_folds():
         *("--fold", "0/5", "--image-size", "40x56x40", "--sampling", "crop"),
         *("--spacing", "1.5x1x1", "--minutes", "2.5", "--augment-intensity"),
     ]
-    assert recipe.run_name() == "unet-dca-image_folder-fold0of5-seed0"
+    assert recipe.run_name() == "unet-dca-kvasir_seg-fold0of5-seed0"
     model = dataclasses.replace(recipe, filters=(4, 4, 4, 4)).build_model()
     assert model.output_shape == (None, 40, 56, 40, 1)
 
