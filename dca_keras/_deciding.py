@@ -22,7 +22,7 @@ WIDTHS, GPU_WIDTHS = (16, 32, 64, 128, 256), (32, 64, 128, 256, 512)
 DEEP_SIDE = 64
 BATCHES = {2: 8, 3: 2}  # for images, and for volumes
 # Passes of an image or a volume through the network in all epochs.
-PASSES = {2: 8_000, 3: 16_000}
+PASSES = 8_000
 EPOCHS = (20, 200)  # at least and at most
 MOST_EPOCHS = 1000  # where the user gives the minutes
 MINUTES = 25
@@ -126,8 +126,8 @@ def cache(facts):
 def epochs(facts):
     if "minutes" in facts.given:
         return MOST_EPOCHS, "at most; `--minutes` chooses"
-    passes, cases = PASSES[facts.data.rank], facts.data.cases
-    found = int(np.clip(round(passes / cases), *EPOCHS))
+    cases = facts.data.cases
+    found = int(np.clip(round(PASSES / cases), *EPOCHS))
     return found, f"for {cases} to train on; fewer where `--minutes` says so"
 
 

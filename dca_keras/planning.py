@@ -86,9 +86,9 @@ RULES = (
     Rule(
         "epochs",
         decide.epochs,
-        f"{decide.PASSES[2]} divided by the images, but {decide.EPOCHS[0]} to "
-        f"{decide.EPOCHS[1]}; {decide.MOST_EPOCHS} where `--minutes` is given",
-        f"{decide.PASSES[3]} divided by the volumes, likewise",
+        f"{decide.PASSES} divided by the images to train on, but "
+        f"{decide.EPOCHS[0]} to {decide.EPOCHS[1]}; {decide.MOST_EPOCHS} where "
+        "`--minutes` is given",
     ),
     Rule(
         "minutes",

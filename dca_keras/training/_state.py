@@ -1,5 +1,6 @@
 """Which run is in a folder, and whether it can be resumed."""
 
+import math
 import os
 
 from dca_keras._environment import environment
@@ -13,10 +14,17 @@ MAY_CHANGE = (
 )
 
 
-def describe_run(recipe, splits):
-    """Return what `recipe.json` says."""
+def describe_run(recipe, splits, timing=None):
+    """Return what `recipe.json` says.
+
+    Args:
+        recipe: The recipe.
+        splits: Its data set's `Splits`.
+        timing: How its epochs were chosen, if they were.
+    """
     return {
         "recipe": recipe.to_dict(),
+        **({} if timing is None else {"timing": timing}),
         "samples": {
             split: [sample.name for sample in getattr(splits, split)]
             for split in SPLITS
@@ -62,6 +70,28 @@ def find_state(run, record):
             "it, or choose another folder with `--output`."
         )
     return run.read_checkpoint()
+
+
+def check_fingerprint(run, fingerprint):
+    """Raise `ValueError` if a run was begun with images of another kind."""
+    if not run.path("fingerprint").is_file() or fingerprint is None:
+        return
+    before, now = run.fingerprint.to_dict(), fingerprint.to_dict()
+    for name, value in before.items():
+        if _differ(value, now[name]):
+            raise ValueError(
+                f"The data set is not the one that {run.folder} was begun "
+                f"with: `{name}` was {value} and is {now[name]}. Restore it, "
+                "or choose another folder with `--output`."
+            )
+
+
+def _differ(before, now):
+    if isinstance(before, tuple) and isinstance(now, tuple):
+        return len(before) != len(now) or any(map(_differ, before, now))
+    if isinstance(before, float) and isinstance(now, float):
+        return not math.isclose(before, now, rel_tol=1e-3, abs_tol=1e-6)
+    return before != now
 
 
 def use_previous(run, state, console):

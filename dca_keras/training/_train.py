@@ -5,28 +5,23 @@ import contextlib
 import keras
 from rich.console import Console
 
-from dca_keras._checkpoint import restore
 from dca_keras._files import replace_file, write_json
 from dca_keras.data import check_batch, make_dataset
 from dca_keras.evaluation import evaluate_run
 from dca_keras.run import Checkpoint, Run
 from dca_keras.training import strategies
-from dca_keras.training._fit import (
-    compile_model,
-    count_steps,
-    fit,
-    open_strategy,
-    scope,
-)
+from dca_keras.training._epochs import Epochs
+from dca_keras.training._fit import open_strategy, scope
+from dca_keras.training._minutes import resume_epochs
 from dca_keras.training._optimization import make_loss, make_optimizer
 from dca_keras.training._state import (
+    check_fingerprint,
     check_folder,
     describe_run,
     find_state,
     use_previous,
 )
-from dca_keras.training._usable import read_usable
-from dca_keras.training.callbacks import KeepRun, StopEarly, is_stale
+from dca_keras.training._usable import open_dataset
 
 
 def train(
@@ -37,6 +32,7 @@ def train(
     resume=False,
     devices=None,
     tensorboard=False,
+    fingerprint=None,
     console=None,
 ):
     """Train a recipe's model and score it on the held-out test split.
@@ -45,6 +41,9 @@ def train(
 
     - `recipe.json`: the recipe, versions and hardware, and the names of the
       samples of each split,
+    - `fingerprint.json`: what was measured of the images, and how they are
+      preprocessed; `classes.json`: which values or colours of the masks are
+      which class. Each is there if there is something to say,
     - `history.csv`: one line an epoch, readable at any moment,
     - `model.keras`: the model of the epoch with the best `recipe.monitor`;
       `last.keras`: the model of the last epoch,
@@ -52,6 +51,10 @@ def train(
       `checkpoint.previous.h5`, the one before. A run that is resumed,
       wherever it was killed, goes on as if it had never stopped,
     - the scores and pictures that `evaluate_run` makes.
+
+    With `recipe.minutes` the number of epochs is chosen when one has been
+    timed, and noted in `recipe.json`; from then on the learning rate follows
+    its schedule to the last of them.
 
     Python's, NumPy's and Keras's random generators are seeded.
 
@@ -66,6 +69,8 @@ def train(
         devices: Names for the strategy, see `strategies.open_strategy`.
         tensorboard: Whether to write scores and pictures for TensorBoard into
             the folder `tensorboard` of the run.
+        fingerprint: What `dca_keras.data.measure` said of the data set; None
+            to measure it where it is needed.
         console: The `rich` console for the progress; `None` is the terminal.
 
     Returns:
@@ -84,37 +89,29 @@ def train(
     if writes:
         check_folder(run, overwrite or resume)
     model, loss = _build(recipe, strategy)
-    splits = _read_splits(recipe, model, console)
-    record = describe_run(recipe, splits)
+    dataset = _open_dataset(recipe, model, fingerprint, console)
+    timing = None
+    if resume:
+        recipe, timing = resume_epochs(run, recipe)
+        check_fingerprint(run, dataset.fingerprint)
+    record = describe_run(recipe, dataset.splits, timing)
     state = find_state(run, record) if resume else Checkpoint([])
     if recipe.strategy == "multi_worker":
         strategies.check_agreement(strategy, len(state.epochs))
     if writes:
-        _prepare_folder(run, record, state, console)
-    with scope(strategy):
-        optimizer = make_optimizer(recipe, count_steps(recipe, splits))
-        training_model = compile_model(model, loss, optimizer)
-    variables = [*training_model.variables, *optimizer.variables]
-    if state.arrays is not None:
-        restore(variables, state.arrays)
-    rows, monitor = state.epochs, recipe.monitor
-    keep = KeepRun(model, variables, run if writes else None, rows, monitor)
-    callbacks = [keep, StopEarly(rows, monitor, recipe.patience)]
+        _prepare_folder(run, record, dataset, state, console)
+    epochs = Epochs(
+        *(run if writes else None, model, loss, dataset.splits),
+        *(strategy, state.epochs, console),
+    )
     if tensorboard and writes:
-        callbacks.append(_open_tensorboard(run, model, splits, recipe))
+        splits = dataset.splits
+        epochs.callbacks.append(_open_tensorboard(run, model, splits, recipe))
     with _saying_how_to_go_on(run, console):
-        keep.publish()
-        done = is_stale(rows, monitor, recipe.patience)
-        if not done and len(rows) < recipe.epochs:
-            fit(
-                training_model,
-                recipe,
-                splits,
-                strategy,
-                callbacks,
-                initial_epoch=len(rows),
-                console=console,
-            )
+        if recipe.minutes is None or timing is not None:
+            epochs.fit(recipe, state.arrays)
+        else:
+            epochs.fit_in_minutes(recipe, state.arrays)
     if not writes:
         return None
     with replace_file(run.path("last_model")) as temporary:
@@ -137,10 +134,10 @@ def _build(recipe, strategy):
     return model, loss
 
 
-def _read_splits(recipe, model, console):
-    """Read the data set's usable samples, and check a first batch."""
-    splits = read_usable(recipe, console)
-    first = splits.train[: recipe.batch_size]
+def _open_dataset(recipe, model, fingerprint, console):
+    """Open the data set, and check a first batch."""
+    dataset = open_dataset(recipe, console, fingerprint)
+    first = dataset.splits.train[: recipe.batch_size]
     check_batch(
         make_dataset(
             first,
@@ -153,16 +150,29 @@ def _read_splits(recipe, model, console):
         num_classes=recipe.num_classes,
         model=model,
     )
-    return splits
+    return dataset
 
 
-def _prepare_folder(run, record, state, console):
+def _prepare_folder(run, record, dataset, state, console):
     if state.arrays is None:
         for path in run.files():
             path.unlink()
+        _write_facts(run, dataset)
     elif state.damage:
         use_previous(run, state, console)
     write_json(run.path("recipe"), record)
+
+
+def _write_facts(run, dataset):
+    splits, fingerprint, preprocessing = dataset
+    if fingerprint is not None:
+        facts = {
+            "fingerprint": fingerprint.to_dict(),
+            "preprocessing": preprocessing and preprocessing.to_dict(),
+        }
+        write_json(run.path("fingerprint"), facts)
+    if splits.classes is not None:
+        write_json(run.path("classes"), splits.classes)
 
 
 def _open_tensorboard(run, model, splits, recipe):

@@ -1,6 +1,7 @@
-"""The images of a recipe, each loaded once before training starts."""
+"""A recipe's data set, ready to be trained on."""
 
 import dataclasses
+import typing
 
 from rich.progress import (
     BarColumn,
@@ -9,8 +10,51 @@ from rich.progress import (
     TextColumn,
 )
 
-from dca_keras.data import check_samples
+from dca_keras.data import (
+    Fingerprint,
+    Preprocessing,
+    Splits,
+    check_samples,
+    measure,
+)
 from dca_keras.recipe import SPLITS
+
+
+class Dataset(typing.NamedTuple):
+    """A recipe's samples as a network is given them, and how they became so.
+
+    Attributes:
+        splits: The `Splits`, preprocessed.
+        fingerprint: What was measured of them; None if nothing was.
+        preprocessing: What is done to them; None if nothing is.
+    """
+
+    splits: Splits
+    fingerprint: Fingerprint | None
+    preprocessing: Preprocessing | None
+
+
+def open_dataset(recipe, console, fingerprint=None):
+    """Read a recipe's data set, check every sample, and preprocess it.
+
+    Args:
+        recipe: A `Recipe`.
+        console: The `rich` console for the progress.
+        fingerprint: What `measure` said of the data set; None to measure it
+            where it is needed.
+
+    Returns:
+        The `Dataset`, with the samples of `read_usable`.
+
+    Raises:
+        ValueError: If the data set can't be read, or samples can't be used.
+    """
+    splits = _read_usable(recipe, console)
+    if splits.modalities is None:
+        return Dataset(splits, fingerprint, None)
+    fingerprint = fingerprint or measure(splits)
+    preprocessing = Preprocessing.of(fingerprint, recipe.spacing)
+    return Dataset(preprocessing.splits(splits), fingerprint, preprocessing)
 
 
 def read_usable(recipe, console):
@@ -21,12 +65,17 @@ def read_usable(recipe, console):
         console: The `rich` console for the progress.
 
     Returns:
-        The `Splits`. Where `recipe.skip_broken` is true, they are without
-        the samples that can't be used, which are listed on the console.
+        The `Splits`, preprocessed if they are volumes. Where
+        `recipe.skip_broken` is true, they are without the samples that can't
+        be used, which are listed on the console.
 
     Raises:
         ValueError: If the data set can't be read, or samples can't be used.
     """
+    return open_dataset(recipe, console).splits
+
+
+def _read_usable(recipe, console):
     splits = recipe.read_dataset()
     # The test split of the paper's protocol is its validation split.
     names = SPLITS if splits.protocol == "held_out" else ("train", "val")
@@ -52,15 +101,16 @@ def read_usable(recipe, console):
 def _load_all(samples, recipe, console):
     """Return the samples that can be used, and what is wrong with the rest."""
     columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn())
+    samples = [sample for own in samples.values() for sample in own]
     with Progress(
         *columns,
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task("", total=sum(map(len, samples.values())))
+        task = bar.add_task("", total=len(samples))
         return check_samples(
-            [sample for own in samples.values() for sample in own],
+            samples,
             on_checked=lambda: bar.advance(task),
             skip_broken=recipe.skip_broken,
             allow_empty=recipe.empty_masks,

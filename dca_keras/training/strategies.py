@@ -18,6 +18,7 @@ __all__ = [
     "count_devices",
     "is_chief",
     "make_even",
+    "mean_of_workers",
     "open_strategy",
     "synchronize_batch_norm",
 ]
@@ -131,6 +132,22 @@ def check_agreement(strategy, number):
             "The workers found different states of the run. `--output` must "
             "be a folder that all of them see."
         )
+
+
+def mean_of_workers(strategy, number):
+    """Return the mean of the numbers that all workers call this with.
+
+    Where there is one process, it is the number itself.
+    """
+    if getattr(strategy, "cluster_resolver", None) is None:
+        return number
+
+    def mean():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce("MEAN", tf.cast(number, "float64"))
+
+    means = strategy.run(tf.function(mean))
+    return float(strategy.experimental_local_results(means)[0])
 
 
 def _find_devices(names):

@@ -17,7 +17,7 @@ from rich.console import Console
 import dca_keras
 from dca_keras.evaluation import evaluate_model
 from dca_keras.prediction import load_run
-from dca_keras.training import _train as training
+from dca_keras.training import _epochs as training
 from dca_keras.training import train
 from dca_keras.training._optimization import SCHEDULES
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
