@@ -12,7 +12,8 @@ from dca_keras.cli._options import (
     print_scores,
     recipe_options,
 )
-from dca_keras.recipe import Recipe, make_recipe
+from dca_keras.cli._recipes import choose_recipe, name_dataset
+from dca_keras.recipe import Recipe
 
 WRITTEN = ("model", "history", "metrics", "pictures", "report")
 
@@ -21,6 +22,14 @@ WRITTEN = ("model", "history", "metrics", "pictures", "report")
     *(name for name in Recipe.__dataclass_fields__ if name != "plugins")
 )
 def train(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The data set's folder; what it holds says which data set "
+            "it is.",
+            metavar="DIR",
+        ),
+    ] = None,
     plugins=(),
     devices: optional(
         str, "For mirrored: some devices only, such as GPU:0,GPU:1."
@@ -43,14 +52,20 @@ def train(
 ):
     """Train a model and score it on images held out for the test.
 
-    Without options: a small U-Net with DCA on drawn images, in one to two
-    minutes on two CPU cores. What is not given comes from the package's
-    `recipes.toml`.
+    On a folder of your own, images or volumes, what is not given follows
+    from what they are like; every value is printed with its reason. The
+    paper's data sets have the paper's, from the package's `recipes.toml`.
+
+    Without a folder: a small U-Net with DCA on drawn images, in one to two
+    minutes on two CPU cores.
     """
     from dca_keras.run import Run
     from dca_keras.training import train as train_recipe
 
-    recipe = make_recipe(plugins=plugins, **given)
+    given = name_dataset(folder, given)
+    recipe, fingerprint = choose_recipe(
+        output if resume else None, plugins=plugins, **given
+    )
     output = output or Path("runs", recipe.run_name())
     scores = train_recipe(
         recipe,
@@ -59,6 +74,7 @@ def train(
         resume=resume,
         tensorboard=tensorboard,
         devices=devices.split(",") if devices else None,
+        fingerprint=fingerprint,
         console=err,
     )
     if scores is None:
