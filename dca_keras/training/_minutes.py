@@ -24,8 +24,9 @@ class TimeEpochs(keras.callbacks.Callback):
         strategy: The strategy, or None.
 
     Attributes:
-        epoch: Seconds of an epoch; None before one has been timed.
+        epoch: Seconds of the last epoch; None before there was one.
         validation: Seconds of its validation.
+        start_up: Seconds that the first epoch took longer.
     """
 
     def __init__(self, rows, minutes, strategy):
@@ -36,7 +37,8 @@ class TimeEpochs(keras.callbacks.Callback):
         # On a run that is resumed, what it took before.
         self.start = time.perf_counter() - sum(r["seconds"] for r in rows)
         self.timed = 0
-        self.epoch = self.validation = None
+        self.epoch = None
+        self.validation = self.start_up = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         self.trained = time.perf_counter()
@@ -46,21 +48,23 @@ class TimeEpochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         now = time.perf_counter()
+        seconds = self._agree(now - self.begun)
         self.timed += 1
-        self.epoch = self._agree(now - self.begun)
+        self.start_up = max(0.0, (self.epoch or seconds) - seconds)
+        self.epoch = seconds
         self.validation = self._agree(now - self.trained)
         if self.timed == TIMED or self.left() < self.epoch:
             self.model.stop_training = True
 
     def left(self, scored=0.0):
-        """Return the seconds that are left to train.
+        """Return the seconds that are left to train, started once more.
 
         Args:
             scored: Images of the test split, for each of the validation's.
         """
         spent = self._agree(time.perf_counter() - self.start)
-        reserve = REPORT + SCORING * scored * (self.validation or 0)
-        return self.seconds - spent - reserve
+        scoring = REPORT + SCORING * scored * self.validation
+        return self.seconds - spent - scoring - self.start_up
 
     def _agree(self, number):
         return strategies.mean_of_workers(self.strategy, number)
