@@ -16,6 +16,7 @@ from dca_keras.cli._options import (
     print_line,
     recipe_options,
 )
+from dca_keras.cli._recipes import choose_recipe, name_dataset
 
 Dataset = Annotated[
     str, typer.Option(help="Name of the data set, such as glas.")
@@ -81,27 +82,29 @@ def data(
 
 
 @recipe_options(
-    *("data_dir", "image_size", "channels", "num_classes", "partial"),
-    *("empty_masks", "skip_broken"),
+    *("data", "data_dir", "model", "image_size", "sampling", "spacing"),
+    *("channels", "num_classes", "classes", "case_pattern", "fold"),
+    *("partial", "empty_masks", "skip_broken"),
 )
 def prepare(
     output: Annotated[Path, typer.Argument(help="Folder to write to.")],
-    data: Dataset = "image_folder",
     **given,
 ):
-    """Write the resized images of a data set that does not fit in memory.
+    """Write the images of a data set that does not fit in memory.
 
-    `dca-keras train --cache OUTPUT` with the same options reads them from
-    there. Run again after a stop, it writes only what is missing.
+    They are resized, or, for crops, whole and preprocessed. `dca-keras train
+    --cache OUTPUT` with the same options reads them from there. Run again
+    after a stop, it writes only what is missing.
     """
     from dca_keras.data import prepare as prepare_samples
-    from dca_keras.recipe import make_recipe
-    from dca_keras.training import read_usable
+    from dca_keras.training import open_dataset
 
-    recipe = make_recipe(data=data, cache=output, **given)
-    splits = read_usable(recipe, err)
+    given = {"data": "image_folder"} | name_dataset(None, given)
+    recipe, fingerprint = choose_recipe(cache=output, **given)
+    splits = open_dataset(recipe, err, fingerprint).splits
+    size = recipe.image_size if recipe.sampling == "resize" else None
     for split in ("train", "val"):
         folder, samples = recipe.cache_of(split), getattr(splits, split)
         with err.status(f"writing {folder}"):
-            shards = prepare_samples(samples, recipe.image_size, folder)
+            shards = prepare_samples(samples, size, folder)
         print_line(f"  {folder}: {len(samples)} images, {len(shards)} shards")

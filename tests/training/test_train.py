@@ -361,7 +361,7 @@ BAD_RECIPES = [
     ({"image_size": 30}, "sides must be multiples of 4"),
     ({"filters": (4, 8)}, "`filters` must be at least 3"),
     ({"data_dir": "/no/such/folder"}, "/no/such/folder can't be read"),
-    ({"channels": 2}, "`channels` must be 1 or 3"),
+    ({"channels": 2}, "it has 3 channels, not 2"),
     (
         {"strategy": "mirrored", "dtype": "mixed_float16"},
         "mixed_float16 needs `strategy` single",
