@@ -67,17 +67,15 @@ def to_classes(path, values, labels):
     Raises:
         ValueError: If it holds other values. It names the file and them.
     """
-    table = np.full(max(labels) + 2, -1, "int32")
+    table = np.full(max(labels) + 1, -1, "int32")
     table[list(labels)] = range(len(labels))
-    whole = values
+    whole, wrong = values, False
     if values.dtype.kind not in "iub":
-        whole = np.rint(np.nan_to_num(values, nan=-1, posinf=-1, neginf=-1))
-    # What is beyond the table is looked up in its last place, -1.
-    whole = np.where((whole < 0) | (whole > max(labels)), -1, whole)
-    mask = table[whole.astype("int32")]
-    wrong = mask < 0
-    if values.dtype.kind not in "iub":
-        wrong |= np.abs(values - whole) > ROUNDING
+        whole = np.rint(np.nan_to_num(values, nan=-1))
+        wrong = np.abs(values - whole) > ROUNDING
+    beyond = (whole < 0) | (whole > max(labels))
+    mask = table[np.where(beyond, 0, whole).astype("int32")]
+    wrong = wrong | beyond | (mask < 0)
     if wrong.any():
         shown = [f"{value:g}" for value in np.unique(values[wrong])]
         raise ValueError(
