@@ -1,5 +1,7 @@
 """Load the files of a case of a data set that says what they hold."""
 
+import re
+
 import numpy as np
 
 from dca_keras.data.archive import check_sizes, shorten
@@ -54,6 +56,31 @@ def _read_pictures(images, label, channels):
     for path, part in zip(images, parts, strict=True):
         check_sizes(part, mask, path, label)
     return np.concatenate(parts, axis=-1), mask[..., 0]
+
+
+def find_case(name, pattern):
+    """Return the case that a pattern finds in a name.
+
+    Args:
+        name: The name.
+        pattern: A regular expression. Its first group is the case, or all
+            that it matches.
+
+    Raises:
+        ValueError: If it is no regular expression, or finds nothing.
+    """
+    try:
+        match = re.search(pattern, name)
+    except re.error as error:
+        raise ValueError(
+            f"`case_pattern` is no regular expression: {error}. Received: "
+            f"{pattern!r}"
+        ) from error
+    if match is None:
+        raise ValueError(
+            f"`case_pattern` {pattern!r} finds no case in {name!r}. Correct it."
+        )
+    return (match[1] if match.re.groups else None) or match[0]
 
 
 def to_classes(path, values, labels):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dca_keras.data.archive import list_folder, shorten
-from dca_keras.data.cases import load_case
+from dca_keras.data.cases import find_case, load_case
 from dca_keras.data.channels import group_channels
 from dca_keras.data.cross_validation import SPLITS_FILE, take_fold
 from dca_keras.data.dataset_json import read_dataset_json
@@ -29,7 +29,9 @@ LAYOUT = (
 
 
 @register_dataset("nnunet", layouts=[(JSON, "imagesTr")])
-def read_nnunet(data_dir, *, channels=None, num_classes=None, fold=None):
+def read_nnunet(
+    data_dir, *, channels=None, num_classes=None, case_pattern=None, fold=None
+):
     """Read a raw data set of nnU-Net's, or a task of the Decathlon.
 
         data_dir/dataset.json
@@ -50,6 +52,9 @@ def read_nnunet(data_dir, *, channels=None, num_classes=None, fold=None):
         channels: What `dataset.json` says.
         num_classes: What `dataset.json` says: 1 for one class and the
             background, else the number of classes with the background.
+        case_pattern: Regular expression that finds the patient in a case's
+            name, such as "patient[0-9]+"; all that is of one patient then
+            belongs to one split. None: every case is a patient.
         fold: "K/N" for fold K of a cross-validation in N folds, counted from
             0, whose cases are the test split. A `splits_final.json` in the
             folder decides which these are, or else one in the data set's
@@ -67,11 +72,11 @@ def read_nnunet(data_dir, *, channels=None, num_classes=None, fold=None):
     _check_given("channels", channels, len(about.channels), about)
     found = (about.num_classes, len(about.labels))
     _check_given("num_classes", num_classes, found, about)
-    trained = _read_part(root, "Tr", about)
+    trained = _read_part(root, "Tr", about, case_pattern)
     if fold is not None:
         parts = take_fold(trained, fold, _folds_folder(root))
     elif (root / "labelsTs").is_dir() and _list_shown(root / "labelsTs"):
-        tested = _read_part(root, "Ts", about)
+        tested = _read_part(root, "Ts", about, case_pattern)
         _check_apart(root, trained, tested)
         parts = (*hold_out_validation(trained), tested)
     else:
@@ -114,7 +119,7 @@ def _list_shown(folder):
     ]
 
 
-def _read_part(root, part, about):
+def _read_part(root, part, about, case_pattern):
     """Return the samples of `imagesTr` and `labelsTr`, or of `Ts`."""
     if about.pairs is not None and part == "Tr":
         files = _listed_files(root, about)
@@ -127,7 +132,7 @@ def _read_part(root, part, about):
     return tuple(
         Sample(
             case,
-            case,
+            case if case_pattern is None else find_case(case, case_pattern),
             functools.partial(load_case, images, label, brief),
             (*images, label),
             spacing,

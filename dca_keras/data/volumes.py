@@ -43,7 +43,7 @@ class _CachedVolume:
             return self._values
 
 
-_cached_volume = functools.lru_cache(maxsize=8)(_CachedVolume)
+_cached_volume = functools.lru_cache(maxsize=4)(_CachedVolume)
 
 
 def _read_volume(path):

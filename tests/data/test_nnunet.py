@@ -206,6 +206,21 @@ def test_folds_are_those_of_nnunet(tmp_path, monkeypatch, where):
         assert splits.val
 
 
+def test_a_patient_stays_in_one_split(tmp_path):
+    frames = [f"patient{n:03}_frame{f:02}" for n in range(7) for f in (1, 12)]
+    root = write_raw(tmp_path, cases=frames)
+    splits = read_dataset("nnunet", root, case_pattern=r"patient\d+")
+    parts = [cases_of(p) for p in (splits.train, splits.val, splits.test)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 7
+    assert len(splits.train) == 2 * len(parts[0])
+    for pattern, message in (
+        ("scan", "finds no case in 'patient000_frame01"),
+        ("(", "no regular expression"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_dataset("nnunet", root, case_pattern=pattern)
+
+
 def change_file(part, values=None, affine=None):
     def write(root):
         write_raw(root)
