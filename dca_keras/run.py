@@ -11,6 +11,7 @@ from dca_keras._model_files import load_model_file
 from dca_keras._plugins import load_plugins
 from dca_keras.data import dataset_facts
 from dca_keras.recipe import MONITORS, SPLITS, Recipe
+from dca_keras.weights import find_folder, load_weights
 
 # What a run's files and folders are called, by kind. Those of a split have
 # its name at `{}`, and nothing there for the test split.
@@ -22,6 +23,7 @@ PATHS = {
     "checkpoint": "checkpoint.h5",
     "previous_checkpoint": "checkpoint.previous.h5",
     "model": "model.keras",
+    "shared_model": "model.weights.h5",
     "last_model": "last.keras",
     "metrics": "metrics{}.json",
     "metrics_table": "metrics{}.csv",
@@ -82,6 +84,21 @@ class Run:
     def __init__(self, folder):
         self.folder = Path(folder)
 
+    @classmethod
+    def open(cls, name):
+        """Open a run by its folder, or what others share or the package ships.
+
+        Args:
+            name: A folder that `dca-keras train` or `dca-keras share` made,
+                one of `dca_keras.zoo.list_weights()`, or "hf://USER/NAME".
+
+        Raises:
+            ValueError: If a repository can't be read.
+            ImportError: If a repository is named and the Hub's client is not
+                installed.
+        """
+        return cls(find_folder(name))
+
     def path(self, kind, split="test"):
         """Return the path of a file or folder of the run, there or not.
 
@@ -90,9 +107,10 @@ class Run:
                 how they are preprocessed), "classes" (the values or colours
                 of masks), "history", "checkpoint" and
                 "previous_checkpoint", "model" (of the best epoch),
-                "last_model", "metrics" (the scores as JSON), "metrics_table"
-                (as CSV), "report", "pictures" (of predictions); or, for
-                folders, "predictions", "export" and "tensorboard".
+                "last_model", "shared_model" (what a shared run has),
+                "metrics" (the scores as JSON), "metrics_table" (as CSV),
+                "report", "pictures" (of predictions); or, for folders,
+                "predictions", "export" and "tensorboard".
             split: Of metrics, the report and the pictures: "train", "val" or
                 "test".
 
@@ -121,6 +139,12 @@ class Run:
             for split in SPLITS
         }
         return sorted(path for path in paths if path.exists())
+
+    @property
+    def model_path(self):
+        """The path of the file that `load_model` reads."""
+        model, weights = self.path("model"), self.path("shared_model")
+        return weights if weights.is_file() > model.is_file() else model
 
     @functools.cached_property
     def record(self):
@@ -267,8 +291,9 @@ class Run:
                 f"`epoch` must be 'best' or 'last'. Received: {epoch!r}"
             )
         self._find("recipe")
-        path = self._find(EPOCHS[epoch])
-        recipe = self.recipe
+        if self.model_path == self.path("shared_model"):
+            return self._build_shared()
+        path, recipe = self._find(EPOCHS[epoch]), self.recipe
         try:
             model = load_model_file(path)
         except ValueError as error:
@@ -285,6 +310,17 @@ class Run:
                 f"{path} maps {found[0]} to {found[1]} classes and "
                 f"{self.path('recipe')} says {expected[0]} to {expected[1]}: "
                 "they are not of one run."
+            )
+        return model
+
+    def _build_shared(self):
+        """Build the model of a folder that `share` wrote."""
+        model = self.recipe.build_model()
+        loaded = load_weights(model, self.path("shared_model"))
+        if loaded.new or loaded.unused:
+            raise ValueError(
+                f"{self.path('weights')} is not of the model that "
+                f"{self.path('recipe')} says: {loaded}"
             )
         return model
 

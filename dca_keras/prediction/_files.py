@@ -106,11 +106,16 @@ def predict_files(
             would be written under one name, or an image's own folder would
             be written to.
     """
-    runs = [Run(one) for one in ([run] if _is_one(run) else run)]
+    runs = [Run.open(one) for one in ([run] if _is_one(run) else run)]
     if output is None and len(runs) != 1:
         raise ValueError(
             "`output` must be given for several runs: their predictions "
             f"belong to none of them. Received: {len(runs)} runs"
+        )
+    if output is None and not runs[0].path("model").is_file():
+        raise ValueError(
+            f"`output` must be given: {runs[0].folder} is no run of yours to "
+            "write into."
         )
     output = runs[0].path("predictions") if output is None else Path(output)
     check_batch_size(batch_size)

@@ -115,7 +115,7 @@ def open_member(run, intensities=None, **options):
         "intensities": intensities or run.intensity_window,
     }
     model = run.load_model()
-    digest = hash_files([run.path("model")])
+    digest = hash_files([run.model_path])
     return Member(model, preprocessing, reading, options, digest)
 
 

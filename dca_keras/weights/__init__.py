@@ -6,3 +6,5 @@
 
 from dca_keras.weights._load import Loaded as Loaded
 from dca_keras.weights._load import load_weights as load_weights
+from dca_keras.weights._shipped import list_weights as list_weights
+from dca_keras.weights._sources import find_folder as find_folder

@@ -19,6 +19,7 @@ from dca_keras.zoo._models import create_model as create_model
 from dca_keras.zoo._models import list_models as list_models
 from dca_keras.zoo._models import register_model as register_model
 from dca_keras.zoo._models import takes_argument as takes_argument
+from dca_keras.weights import list_weights as list_weights
 
 from dca_keras.zoo._unet import unet as unet
 from dca_keras.zoo._vnet import vnet as vnet

@@ -12,8 +12,9 @@ import yaml
 
 from dca_keras import Run
 from dca_keras._files import write_json
+from dca_keras.prediction import predict_files
 from dca_keras.sharing import share
-from dca_keras.weights import load_weights
+from dca_keras.weights import list_weights, load_weights
 from tests.sharing.hub import Hub
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
@@ -141,8 +142,9 @@ WRITE_AND_READ = """
 import sys
 import keras, numpy as np
 import dca_keras
+from dca_keras.prediction import predict_files
 from dca_keras.sharing import share
-from dca_keras.weights import load_weights
+from dca_keras.weights import list_weights, load_weights
 
 run = dca_keras.Run(sys.argv[1])
 print(share(run, "hf://nobody/cells", license="mit"))
@@ -190,3 +192,30 @@ def test_an_answer_that_is_no_model_is_an_error(hub):
     ):
         hub.files, hub.wrong = files, wrong
         assert words in in_process(BROKEN)
+
+
+def test_a_shared_folder_stands_where_a_run_does(run, tmp_path):
+    folder = share(run, tmp_path / "shared")
+    image = next((run.folder.parent / "patients/test/images").iterdir())
+    shared = predict_files(folder, [image], tmp_path / "found")
+    own = predict_files(run.folder, [image], tmp_path / "own")
+    assert not shared.broken and not own.broken
+    assert shared.written[0].read_bytes() == own.written[0].read_bytes()
+    with pytest.raises(ValueError, match="`output` must be given"):
+        predict_files(folder, [image])
+
+
+def test_weights_of_another_model_are_refused(run, tmp_path):
+    folder = share(run, tmp_path / "shared")
+    other = tiny_recipe("", dca=False).build_model()
+    other.save_weights(folder / "model.weights.h5", overwrite=True)
+    with pytest.raises(ValueError, match="is not of the model"):
+        Run.open(folder).load_model()
+
+
+def test_shipped_names_are_folders_of_the_package():
+    for name in list_weights():
+        shared = Run.open(name)
+        assert shared.recipe.model and shared.path("shared_model").is_file()
+    with pytest.raises(ValueError, match="nowhere"):
+        Run.open("nowhere").load_model()
