@@ -45,6 +45,12 @@ def dicom_sides(path):
     return sides, int(dataset.get("SamplesPerPixel", 1))
 
 
+def read_modality(path):
+    """Return a DICOM file's modality, such as CT or MR; "" if not known."""
+    dataset = _pydicom().dcmread(path, stop_before_pixels=True)
+    return str(dataset.get("Modality", "") or "")
+
+
 def read_dicom_spacing(path):
     """Return the millimetres from row to row and from column to column.
 

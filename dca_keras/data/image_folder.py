@@ -1,14 +1,29 @@
 """A user's own images: folders of images and masks, or a CSV of pairs."""
 
-import collections
-import csv
 import functools
-import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dca_keras.data.archive import check_sizes, list_folder, shorten
-from dca_keras.data.decoding import read_image, read_mask
-from dca_keras.data.formats import EXTENSIONS, split_name
+from dca_keras.data.archive import shorten
+from dca_keras.data.class_finder import find_classes
+from dca_keras.data.classes import Classes, read_mask_values
+from dca_keras.data.cross_validation import take_fold
+from dca_keras.data.decoding import check_channels
+from dca_keras.data.listing import SPLITS
+from dca_keras.data.pair_csv import read_csv
+from dca_keras.data.pair_loading import (
+    THREADS,
+    are_volumes,
+    find_channels,
+    find_modality,
+    load_images,
+    load_volume,
+    read_headers,
+    read_spacing,
+    read_volume_values,
+)
+from dca_keras.data.pairing import find_pairs
 from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import (
     Sample,
@@ -18,31 +33,39 @@ from dca_keras.data.samples import (
 )
 
 SHARES = (0.7, 0.15, 0.15)
-SPLITS = ("train", "val", "test")
-# What folders and the `split` of a CSV may call them.
-NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "validation", "valid", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-LAYOUT = "It should hold images/, and masks/ of the same names."
 
 
 @register_dataset("image_folder")
-def read_image_folder(data_dir, *, channels=3, num_classes=1):
+def read_image_folder(
+    data_dir,
+    *,
+    channels=None,
+    num_classes=None,
+    classes=None,
+    case_pattern=None,
+    fold=None,
+    images=None,
+    masks=None,
+    modality=None,
+):
     """Read a folder of images and masks, or a CSV file of pairs.
 
-    An image and its mask have the same name; their extensions may differ.
-    Every image is a case of its own.
+    Folders called images, imgs, … and masks, labels, annotations, gt,
+    ground_truth, … hold the two kinds, or their names tell them apart. The
+    two names differ by one beginning or ending, the same for all, or not at
+    all; extensions may differ. Folders may be nested.
 
-        data_dir/images/a.jpg            data_dir/train/images/a.jpg
-        data_dir/masks/a.png             data_dir/train/masks/a.png
-                                         data_dir/val/…, data_dir/test/…
+        data_dir/images/a.jpg            data_dir/a.png
+        data_dir/masks/a.png             data_dir/a_mask.png
 
-    On the left, a hash of the names assigns 70 % to train, 15 % to val and
-    15 % to test. On the right, 15 % of `train/` become val, chosen likewise,
-    if there is no `val/`. `training/`, `validation/`, `valid/`, `dev/` and
-    `testing/` do as well.
+        data_dir/train/images/a.jpg      data_dir/images/train/a.jpg
+        data_dir/train/masks/a.png       data_dir/masks/train/a.png
+        data_dir/val/…, data_dir/test/…
+
+    In the first row, a hash of the names assigns 70 % of the cases to train,
+    15 % to val and 15 % to test. In the second, 15 % of `train/` become val,
+    chosen likewise, if there is no `val/`. `training/`, `validation/`,
+    `valid/`, `dev/` and `testing/` do as well.
 
     A CSV file has a line for every pair, with paths from its own folder:
 
@@ -50,207 +73,173 @@ def read_image_folder(data_dir, *, channels=3, num_classes=1):
         scans/7.dcm,drawn/7.png,patient 3,train
 
     Without `case` every image is a case; without `split` the cases are
-    divided as on the left, and without any `val` as on the right.
+    divided as in the first row, and without any `val` as in the second.
+
+    NIfTI files of several slices, and folders of a DICOM series, are volumes
+    in the files' own values. `CASE_0000` and `CASE_0001` are two channels of
+    one image whose mask is `CASE`.
 
     Args:
         data_dir: The folder, or the CSV file.
-        channels: 1 or 3, what the images are converted to.
-        num_classes: 1, or the number of classes with the background.
+        channels: What images are converted to, 1 or 3, or the number that
+            they have; None is what they have.
+        num_classes: 1, or the number of classes with the background; None is
+            what the masks hold, see `find_classes`.
+        classes: A file of classes, as `dca-keras data` writes it; None finds
+            them.
+        case_pattern: A regular expression that finds a case in the path of
+            an image below `data_dir`: its first group, or else all of what
+            it matches. None makes every image a case.
+        fold: "K/N" to test on fold K of N, see `take_fold`. A split for
+            testing that folders give is left out.
+        images: A folder below `data_dir`, or a pattern of names, of images.
+        masks: The same of masks.
+        modality: What volumes were taken with, such as CT; None is what
+            DICOM says, and MRI otherwise.
 
     Returns:
-        The `Splits`.
+        The `Splits`. `classes` has, beside the classes, the rule that pairs
+        files and the share of the pixels whose value is no class's.
 
     Raises:
-        ValueError: If folders, images or masks are missing, names are
-            ambiguous, a case is in two splits or a split is empty. It names
-            the path and what to do.
+        ValueError: If folders, images or masks are missing, names or classes
+            are ambiguous, a case is in two splits or a split is empty. It
+            names the path and what to do.
     """
     root = Path(data_dir).expanduser()
-    read = _read_csv if root.suffix.lower() == ".csv" else _read_folder
-    load = functools.partial(
-        _load_pair, channels=channels, num_classes=num_classes
+    check_channels(channels)
+    if root.suffix.lower() == ".csv":
+        found = read_csv(root)
+    else:
+        found = find_pairs(root, images, masks)
+    if case_pattern is not None:
+        found = _find_cases(root, found, case_pattern)
+    parts = _divide(root, found.pairs, fold)
+    _check_splits(root, parts)
+    load, spacings, facts = _read_files(
+        root, found, channels, num_classes, classes, modality
     )
-    splits = read(root, load)
-    _check_splits(root, splits)
-    return splits
-
-
-def _read_folder(root, load):
-    folders = _find_splits(root)
-    if not folders:
-        return Splits(*split_by_case(_read_pairs(root, load), SHARES))
-    if not {"train", "test"} <= folders.keys():
-        raise ValueError(
-            f"{root} has the splits {list(folders)}. It needs train/ and "
-            "test/, or none of them: images/ and masks/ alone are divided "
-            "into splits."
+    samples = {
+        pair.name: Sample(
+            pair.name,
+            pair.case,
+            functools.partial(load, pair.images, pair.mask),
+            (*pair.images, pair.mask),
+            spacings.get(pair.name),
         )
-    if (root / "images").exists():
+        for pair in found.pairs
+    }
+    parts = [tuple(samples[pair.name] for pair in part) for part in parts]
+    return Splits(*parts, **facts)
+
+
+def _read_files(root, found, channels, num_classes, classes, modality):
+    """Return how pairs are loaded, their spacings, and facts of `Splits`."""
+    pairs = found.pairs
+    headers = read_headers(pairs)
+    volumes = are_volumes(root, headers)
+    known = None if classes is None else Classes.read(classes)
+    read = read_volume_values if volumes else read_mask_values
+    masks = [pair.mask for pair in pairs]
+    fit = find_classes(masks, num_classes, known, read)
+    images = {pair.mask: pair.images[0] for pair in pairs}
+    sides = {images[scan.path]: scan.sides for scan in fit.scans}
+    own = find_channels(headers, sides)
+    if volumes and channels not in (None, own):
         raise ValueError(
-            f"{root} has images/ as well as {list(folders)}. Move it into "
-            "one of them, or out of the folder."
+            f"`channels` must be {own} for the volumes in {root}, or left "
+            f"out. Received: {channels}"
         )
-    return _with_validation(
-        {
-            split: _read_pairs(folder, load, f"{split}-")
-            for split, folder in folders.items()
-        }
-    )
-
-
-def _find_splits(root):
-    """Return the folders of the splits, by split."""
-    found, others = {}, []
-    for path in list_folder(root, LAYOUT):
-        split = NAMES.get(path.name.lower())
-        # os.path's says False where a folder may not be entered.
-        holds = [os.path.isdir(path / kind) for kind in ("images", "masks")]
-        if split is None and all(holds):
-            others.append(path.name)
-        elif path.name in SPLITS and path.is_dir() or split and any(holds):
-            found.setdefault(split, []).append(path)
-    for split, folders in found.items():
-        if len(folders) > 1:
-            raise ValueError(
-                f"{root} has {shorten([path.name for path in folders])}, "
-                f"which all mean `{split}`. Move all but one out of the "
-                "folder, or their images into one."
-            )
-    if found and others:
-        raise ValueError(
-            f"{root} has {shorten(others)} with images/ and masks/ beside "
-            f"{sorted(found)}: no name of a split. Rename it to one of "
-            f"{', '.join(NAMES)}, or move it out of the folder."
+    facts = {
+        "channels": channels or own,
+        "num_classes": fit.classes.num_classes,
+        "class_names": fit.classes.class_names,
+        "classes": fit.classes.to_dict()
+        | {
+            "pairs": found.rule,
+            "left_out": list(found.left_out),
+            "strays": fit.strays,
+            "jpeg_masks": fit.lossy,
+        },
+    }
+    if not volumes:
+        load = functools.partial(
+            load_images, channels=channels or own, classes=fit.classes
         )
-    return {split: found[split][0] for split in SPLITS if split in found}
+        return load, {}, facts
+    modality = modality or find_modality(pairs)
+    facts["modalities"] = (modality,) * own
+    with ThreadPoolExecutor(THREADS) as pool:
+        spacings = pool.map(read_spacing, pairs)
+        names = (pair.name for pair in pairs)
+        spacings = dict(zip(names, spacings, strict=True))
+    load = functools.partial(load_volume, classes=fit.classes)
+    return load, spacings, facts
 
 
-def _read_csv(path, load):
+def _find_cases(root, found, pattern):
+    """Return pairs whose cases are what a pattern finds in their paths."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path} can't be read as CSV: {error}.") from error
-    samples, splits = [], {}
-    for line, row in enumerate(rows, 2):
-        sample, split = _read_row(path, line, row, load)
-        samples.append(sample)
-        splits.setdefault(split, []).append(sample)
-    _check_unique(path, samples)
-    if None not in splits:
-        _check_cases(path, splits)
-        return _with_validation(splits)
-    if len(splits) > 1:
+        expression = re.compile(pattern)
+    except re.error as error:
         raise ValueError(
-            f"{path} gives `split` on some lines and not on others. Give it "
-            "on all, or on none."
-        )
-    return Splits(*split_by_case(samples, SHARES))
-
-
-def _read_row(path, line, row, load):
-    """Return the sample of a CSV's line, and its split or None."""
-    if not (row.get("image") and row.get("mask")):
+            f"`case_pattern` is no regular expression: {error}. Received: "
+            f"{pattern!r}"
+        ) from error
+    if any(pair.case != pair.name for pair in found.pairs):
         raise ValueError(
-            f"{path}, line {line}, names no image and mask. The first line "
-            "should be `image,mask`, with `case` and `split` after them where "
-            "they are known."
+            f"`case_pattern` must be left out: {root} has a column `case`."
         )
-    split = row.get("split") or None
-    if split and split.lower() not in NAMES:
+    matches = [expression.search(pair.relative) for pair in found.pairs]
+    both = list(zip(found.pairs, matches, strict=True))
+    if missing := [pair.relative for pair, match in both if match is None]:
         raise ValueError(
-            f"{path}, line {line}: `split` must be one of {SPLITS}. "
-            f"Received: {split!r}"
+            f"`case_pattern` {pattern!r} finds no case in {len(missing)} of "
+            f"{len(matches)} images in {root}: {shorten(missing)}. Correct it."
         )
-    name = row["image"]
-    files = path.parent / name, path.parent / row["mask"]
-    pair = functools.partial(load, *files)
-    sample = Sample(name, row.get("case") or name, pair, files)
-    return sample, split and NAMES[split.lower()]
+    group = 1 if expression.groups else 0
+    pairs = [
+        pair._replace(case=match[group] or match[0]) for pair, match in both
+    ]
+    return found._replace(pairs=tuple(pairs))
 
 
-def _with_validation(splits):
-    if "val" not in splits:
-        train = splits.get("train", ())
-        splits["train"], splits["val"] = hold_out_validation(train)
-    return Splits(*(tuple(splits.get(split, ())) for split in SPLITS))
+def _divide(root, pairs, fold):
+    """Return the pairs to train on, to validate on and to test on."""
+    parts = {
+        split: tuple(pair for pair in pairs if pair.split == split)
+        for split in SPLITS
+    }
+    given = any(parts.values())
+    if given:
+        _check_cases(root, parts)
+    if fold is not None:
+        pairs = parts["train"] + parts["val"] if given else pairs
+        folder = root.parent if root.suffix.lower() == ".csv" else root
+        return take_fold(pairs, fold, folder)
+    if not given:
+        return split_by_case(pairs, SHARES)
+    if not parts["val"]:
+        parts["train"], parts["val"] = hold_out_validation(parts["train"])
+    return tuple(parts.values())
 
 
-def _read_pairs(folder, load, prefix=""):
-    images = _list_images(folder / "images")
-    masks = _list_images(folder / "masks")
-    _check_pairs(folder, "images", "mask", images.keys() - masks.keys())
-    _check_pairs(folder, "masks", "image", masks.keys() - images.keys())
-    return tuple(
-        Sample(
-            name=prefix + name,
-            case=prefix + name,
-            load=functools.partial(load, path, masks[name]),
-            files=(path, masks[name]),
-        )
-        for name, path in images.items()
-    )
-
-
-def _load_pair(image_path, mask_path, channels, num_classes):
-    image = read_image(image_path, channels)
-    mask = read_mask(mask_path, num_classes)
-    return check_sizes(image, mask, image_path, mask_path)
-
-
-def _list_images(folder):
-    """Return the paths of the images in a folder, by name."""
-    paths = {}
-    for path in list_folder(folder, LAYOUT):
-        name, suffix = split_name(path)
-        if path.name.startswith(".") or suffix not in EXTENSIONS:
-            continue
-        if name in paths:
-            raise ValueError(
-                f"{paths[name]} and {path.name} have the same name. Remove "
-                "one, or rename it and its partner."
-            )
-        paths[name] = path
-    if not paths:
-        raise ValueError(
-            f"{folder} holds no image. It should hold some of "
-            f"{', '.join(EXTENSIONS)}."
-        )
-    return paths
-
-
-def _check_pairs(folder, kind, partner, alone):
-    if alone:
-        raise ValueError(
-            f"{folder} has {len(alone)} {kind} without {partner}: "
-            f"{shorten(sorted(alone))}. An image and its mask must have the "
-            "same name."
-        )
-
-
-def _check_unique(path, samples):
-    counts = collections.Counter(sample.name for sample in samples)
-    if twice := sorted(name for name in counts if counts[name] > 1):
-        raise ValueError(f"{path} names images twice: {shorten(twice)}.")
-
-
-def _check_cases(path, splits):
-    cases = [{sample.case for sample in split} for split in splits.values()]
+def _check_cases(root, parts):
+    cases = [{pair.case for pair in part} for part in parts.values()]
     everyone = set().union(*cases)
     if torn := sorted(c for c in everyone if sum(c in s for s in cases) > 1):
         raise ValueError(
-            f"{path} has cases in two splits: {shorten(torn)}. All images of "
+            f"{root} has cases in two splits: {shorten(torn)}. All images of "
             "a case belong to one split."
         )
 
 
-def _check_splits(root, splits):
-    sizes = {split: len(getattr(splits, split)) for split in SPLITS}
-    for split, size in sizes.items():
-        if not size:
+def _check_splits(root, parts):
+    for split, part in zip(SPLITS, parts, strict=True):
+        if not part:
             raise ValueError(
                 f"{root}: no image falls to `{split}` when its "
-                f"{sum(sizes.values())} images are divided into splits by "
-                "name. Add images, or divide them yourself into train/, val/ "
-                "and test/."
+                f"{sum(map(len, parts))} images are divided into splits by "
+                "name. Add images, so that there are three cases or more, or "
+                "divide them yourself into train/, val/ and test/."
             )

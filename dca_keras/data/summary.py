@@ -1,11 +1,12 @@
 """A summary of a data set in numbers, and its contact sheet."""
 
 import collections
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image, ImageColor
 
-from dca_keras._drawing import CLASS_COLOURS, outline
+from dca_keras._drawing import CLASS_COLOURS, outline, to_rgb
 from dca_keras._files import replace_file
 from dca_keras.data.decoding import resize_image, resize_mask
 
@@ -21,20 +22,19 @@ def summarize(samples):
     Returns:
         A dictionary that JSON can hold: `images` and `cases`, their numbers;
         `channels`, those that occur; `sizes`, the number of images of each
-        "HEIGHTxWIDTH", the most frequent first; `class_shares`, the share of
+        "HEIGHTxWIDTH" or "DEPTHxHEIGHTxWIDTH", the most frequent first;
+        `class_shares`, the share of
         all pixels by class index; `empty_masks`, the number of masks without
         foreground.
     """
     sizes, pixels = collections.Counter(), collections.Counter()
     channels, empty = set(), 0
-    for sample in samples:
-        image, mask = sample.load()
-        height, width, depth = image.shape
-        sizes[f"{height}x{width}"] += 1
-        channels.add(depth)
-        classes, counts = np.unique(mask, return_counts=True)
-        pixels.update(dict(zip(classes.tolist(), counts.tolist(), strict=True)))
-        empty += not mask.any()
+    with ThreadPoolExecutor() as pool:
+        for shape, counts in pool.map(_measure, samples):
+            sizes["x".join(map(str, shape[:-1]))] += 1
+            channels.add(shape[-1])
+            pixels.update(counts)
+            empty += not any(counts[index] for index in counts if index)
     total = sum(pixels.values())
     return {
         "images": len(samples),
@@ -48,8 +48,18 @@ def summarize(samples):
     }
 
 
+def _measure(sample):
+    """Return an image's shape, and the number of pixels by class index."""
+    image, mask = sample.load()
+    counts = np.bincount(mask.ravel()).tolist()
+    return image.shape, {i: count for i, count in enumerate(counts) if count}
+
+
 def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
     """Write a PNG file of images with the outlines of their masks.
+
+    Of a volume, the slice with most foreground is drawn. Of more than three
+    channels, the first three are.
 
     Args:
         samples: `Sample`s, at least one. Those drawn are evenly spaced.
@@ -82,9 +92,21 @@ def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
 def _draw(sample, side):
     """Return an image with its classes' outlines, uint8 (side, side, 3)."""
     image, mask = sample.load()
-    image = resize_image(image, (side, side)) * 255
+    if image.ndim == 4:
+        slice_ = int((mask > 0).sum(axis=(1, 2, 3)).argmax())
+        slice_ = slice_ if mask.any() else len(image) // 2
+        image, mask = image[slice_], mask[slice_]
+    image = resize_image(to_rgb(_to_unit_range(image)), (side, side)) * 255
     mask = resize_mask(mask, (side, side))[..., 0]
     colours = [ImageColor.getrgb(colour) for colour in CLASS_COLOURS]
     colours = np.array(colours, "float32")[(mask - 1) % len(colours)]
     edge = outline(mask)[..., None]
     return np.where(edge, colours, image).astype("uint8")
+
+
+def _to_unit_range(image):
+    """Scale a slice in its own values by what most of them lie between."""
+    if image.min() >= 0 and image.max() <= 1:
+        return image
+    low, high = np.percentile(image, (0.5, 99.5), axis=(0, 1))
+    return (image - low) / np.maximum(high - low, np.finfo("float32").tiny)
