@@ -13,6 +13,7 @@ from dca_keras.recipe import Recipe, follows_data, make_recipe
 
 READING = (
     *("data_dir", "partial", "channels", "num_classes", "classes"),
+    *("images", "masks", "modality"),
     *("case_pattern", "fold", "seed", "protocol"),
 )
 

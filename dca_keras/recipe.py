@@ -106,6 +106,21 @@ class Recipe:
         PATH,
         None,
     )
+    images: str | None = field(
+        "Folder in the data set's, or pattern of names such as '*_image.png', "
+        "of images; found if not given.",
+        TEXT,
+        None,
+    )
+    masks: str | None = field(
+        "The same of masks, such as '*_1stHO.png'.", TEXT, None
+    )
+    modality: str | None = field(
+        "What volumes were taken with, such as CT; what DICOM says, and MRI "
+        "otherwise, if not given.",
+        TEXT,
+        None,
+    )
     case_pattern: str | None = field(
         "Regular expression that finds the patient in a file's name, such as "
         "'patient\\d+': a patient's images stay in one split.",
@@ -356,6 +371,9 @@ class Recipe:
 
         # Not every data set knows what its owners distribute.
         own = {"partial": True} if self.partial else {}
+        for name in ("images", "masks", "modality"):
+            if getattr(self, name) is not None:
+                own[name] = getattr(self, name)
         # Nor do all hold slices as well as volumes.
         if len(self.image_size) == 3 and reader_takes(self.data, "volumes"):
             own["volumes"] = True

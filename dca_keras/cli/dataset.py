@@ -1,5 +1,6 @@
 """The commands `dca-keras data` and `dca-keras prepare`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -7,50 +8,69 @@ import typer
 from rich.table import Table
 
 from dca_keras.cli._options import (
-    Channels,
-    NumClasses,
-    Partial,
     err,
+    optional,
     out,
     print_error,
     print_line,
+    print_warning,
     recipe_options,
 )
 from dca_keras.cli._recipes import choose_recipe, name_dataset
 
-Dataset = Annotated[
-    str, typer.Option(help="Name of the data set, such as glas.")
-]
+SHOWN_STRAYS = 1e-4
 
 
+@recipe_options(
+    *("channels", "num_classes", "classes", "images", "masks", "modality"),
+    *("case_pattern", "fold", "partial"),
+)
 def data(
     data_dir: Annotated[
         Path | None, typer.Argument(help="The data set's folder.")
     ] = None,
-    data: Dataset = "image_folder",
-    channels: Channels = None,
-    num_classes: NumClasses = None,
-    partial: Partial = None,
+    data: optional(
+        str, "Name of the data set; what the folder holds if not given."
+    ) = None,
     sheet: Annotated[
         Path, typer.Option(help="File for the contact sheet.")
     ] = Path("contact_sheet.png"),
+    **given,
 ):
     """Check a data set and summarize it.
 
     Every image is loaded once. A table shows counts, sizes and class shares
-    by split; a contact sheet shows images with the outlines of their masks.
+    by split, and below it how images and masks belong together and which
+    values are which class; a contact sheet shows images with the outlines of
+    their masks. The classes found are written to classes.json beside it:
+    correct it and pass it as --classes, to merge values or to name classes.
     """
-    from dca_keras.data import (
-        check_samples,
-        read_dataset,
-        save_contact_sheet,
-        summarize,
-    )
+    from dca_keras.data import detect, read_dataset, save_contact_sheet
 
-    own = {"partial": True} if partial else {}
-    splits = read_dataset(
-        data, data_dir, channels=channels, num_classes=num_classes, **own
-    )
+    reason = ""
+    if data is None and data_dir is not None:
+        data, reason = detect(data_dir)
+        reason = f", since {reason}"
+    with err.status("looking through the masks"):
+        splits = read_dataset(data or "image_folder", data_dir, **given)
+    table, shown, broken = _summarize_splits(splits)
+    out.print(table)
+    print_line(f"data set: {data or 'image_folder'}{reason}")
+    _show_facts(splits)
+    save_contact_sheet(shown, sheet)
+    print_line(f"  {sheet}")
+    if splits.classes is not None and not given.get("classes"):
+        _write_classes(sheet.with_name("classes.json"), splits.classes)
+    for message in broken:
+        print_error(message)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _summarize_splits(splits):
+    """Return the table, the samples that can be used, and the errors."""
+    from dca_keras.data import check_samples, summarize
+
     table = Table("split", box=None)
     for heading in ("images", "cases", "sizes", "class shares", "empty masks"):
         table.add_column(heading, justify="right")
@@ -72,13 +92,50 @@ def data(
         )
         shown += samples
         broken += errors
-    out.print(table)
-    save_contact_sheet(shown, sheet)
-    print_line(f"  {sheet}")
-    for message in broken:
-        print_error(message)
-    if broken:
-        raise typer.Exit(1)
+    return table, shown, broken
+
+
+def _show_facts(splits):
+    """Print what the reader found: channels, pairs and classes."""
+    if splits.channels is not None:
+        kinds = ", ".join(splits.modalities or ())
+        print_line(f"channels: {splits.channels}" + f" ({kinds})" * bool(kinds))
+    if (found := splits.classes) is None:
+        return
+    print_line(f"pairs: {found['pairs']}")
+    if left_out := found["left_out"]:
+        print_line(f"left out: {len(left_out)}, such as {left_out[0]}")
+    print_line(f"classes: {splits.num_classes} (`num_classes`)")
+    for entry in found["classes"]:
+        value = entry.get("colour", entry.get("value"))
+        print_line(f"  {value} -> {entry['index']} {entry['name']}")
+    if found["jpeg_masks"] or found["strays"] > SHOWN_STRAYS:
+        print_warning(
+            f"{found['jpeg_masks']} masks are JPEG files, and "
+            f"{found['strays']:.2%} of the pixels have none of these values; "
+            "they count as the nearest class."
+        )
+
+
+def _write_classes(path, classes):
+    """Write the file of classes, unless the user has corrected it."""
+    from dca_keras._files import write_json
+
+    if path.is_file() and _read_json(path) != json.loads(json.dumps(classes)):
+        print_warning(
+            f"{path} is there already and says something else, so it is left "
+            f"as it is. --classes {path} uses it; remove it to write it anew."
+        )
+        return
+    write_json(path, classes)
+    print_line(f"  {path}")
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 @recipe_options(

@@ -226,7 +226,9 @@ def test_palettes_that_differ_are_colours(tmp_path):
     assert splits.classes["classes"][2]["colour"] == "#ff0000"
 
 
-@pytest.mark.parametrize("values", [(0, 255), (0, 127, 254)])
+@pytest.mark.parametrize(
+    "values", [(0, 255), (0, 127, 254), ((0, 0, 0), GREEN, RED)]
+)
 def test_masks_may_be_jpeg_and_say_so(tmp_path, values):
     write(tmp_path, mask="masks/{}.jpg", values=values)
     splits = read_dataset("image_folder", tmp_path)
