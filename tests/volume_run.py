@@ -45,7 +45,7 @@ def save_case(path, mask, affine, channels=1, values=None):
     Channels after the first are noise, in files as nnU-Net names them.
     """
     image = STEP * mask.astype("int16") - 50 if values is None else values
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     for channel in range(channels):
         if channel:
@@ -111,4 +111,22 @@ def write_volume_run(folder, data_dir=None, sides=(8, 16, 16), **options):
     (folder / "history.csv").write_text(
         "epoch,val_dice,seconds\n1,0.5,2.0\n2,0.75,1.0\n"
     )
+    return folder
+
+
+def write_dataset(folder, count=6, affine=AFFINES["anisotropic"], shift=0):
+    """A raw data set of nnU-Net's, with labels some slices too low."""
+    for index in range(count):
+        mask = draw_structures((17 + index, 22, 14))
+        save_case(folder / "imagesTr" / f"case{index}", mask, affine)
+        label = nibabel.Nifti1Image(np.roll(mask, -shift, axis=2), affine)
+        (folder / "labelsTr").mkdir(exist_ok=True)
+        nibabel.save(label, folder / "labelsTr" / f"case{index}.nii.gz")
+    about = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "front": 1, "back": 2},
+        "numTraining": count,
+        "file_ending": ".nii.gz",
+    }
+    write_json(folder / "dataset.json", about)
     return folder

@@ -23,6 +23,11 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     data_dir: DataDir = None,
+    grid: optional(
+        str,
+        "Compare at the size the model works at, as published (resized), or "
+        "at each image's own (original); original for crops and volumes.",
+    ) = None,
     saved_model: optional(
         Path, "Instead of a run: a SavedModel that `export` wrote."
     ) = None,
@@ -51,12 +56,12 @@ def evaluate(
             )
         from dca_keras.evaluation import evaluate_run
 
-        scores = evaluate_run(run, split, data_dir, console=err)
+        scores = evaluate_run(run, split, data_dir, console=err, grid=grid)
     else:
         if data is None or output is None:
             raise ValueError("`--saved-model` needs `--data` and `--output`.")
         scores = _evaluate_saved_model(
-            saved_model, output, data, data_dir, split, sides(image_size)
+            saved_model, output, data, data_dir, split, sides(image_size), grid
         )
     from dca_keras.run import Run
 
@@ -64,12 +69,15 @@ def evaluate(
     print_line(f"  {Run(output or run).path('report', split)}")
 
 
-def _evaluate_saved_model(path, output, data, data_dir, split, image_size):
+def _evaluate_saved_model(
+    path, output, data, data_dir, split, image_size, grid
+):
+    from dca_keras.data import Preprocessing
     from dca_keras.evaluation import evaluate_dataset
     from dca_keras.export import load_saved_model
 
     model = load_saved_model(path)
-    files = model.card["image_files"]
+    files, noted = model.card["image_files"], model.card.get("preprocessing")
     if image_size is None and isinstance(files, dict):
         image_size = files["segmented_at"]
     return evaluate_dataset(
@@ -80,6 +88,8 @@ def _evaluate_saved_model(path, output, data, data_dir, split, image_size):
         split=split,
         image_size=image_size,
         num_classes=model.output_shape[-1],
+        grid=grid,
+        preprocessing=noted and Preprocessing.from_dict(noted),
         facts={"model": model.card["name"], "training": model.card["training"]},
         console=err,
     )

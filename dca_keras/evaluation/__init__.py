@@ -1,6 +1,7 @@
 """Scores of trained models on held-out images, and reports of them."""
 
 from dca_keras.evaluation._comparison import compare
+from dca_keras.evaluation._grids import OriginalGrid
 from dca_keras.evaluation._intervals import mean_intervals, nested_intervals
 from dca_keras.evaluation._runs import (
     evaluate_dataset,
@@ -15,6 +16,7 @@ from dca_keras.evaluation._wording import HEADINGS
 __all__ = [
     "DISTANCES",
     "HEADINGS",
+    "OriginalGrid",
     "compare",
     "evaluate_dataset",
     "evaluate_model",

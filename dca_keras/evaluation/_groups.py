@@ -12,7 +12,7 @@ from dca_keras.run import Run
 
 # What two trainings of one recipe may differ in.
 _INCIDENTAL = ("seed", *PATHS)
-_SHARED = ("split", "classes", "distance_unit")
+_SHARED = ("split", "classes", "distance_unit", "grid")
 _SHOWN_NAMES = 5
 
 
@@ -90,6 +90,7 @@ def _read_result(path):
         if len(classes) == 1:  # Older runs call any single class foreground.
             classes = ["foreground"]
         result["classes"] = classes
+        result.setdefault("grid", "resized")  # Earlier versions had no other.
         for key in ("data", "images", "cases", *_SHARED):
             result[key]
         return result | {"names": {_name(row) for row in result["per_image"]}}

@@ -75,14 +75,18 @@ def _data_uri(png):
 
 
 def _describe(result):
-    height, width = result["image_size"]
+    size = "×".join(str(side or "any") for side in result["image_size"])
     number = count(result["images"], "image")
     if result["cases"] != result["images"]:
         number += f" of {count(result['cases'], 'case')}"
     text = (
         f"Scored on {number}, the {result['split']} split of "
-        f"{name_data(result)}, resized to {height}×{width} pixels."
+        f"{name_data(result)}, "
     )
+    if result.get("grid") == "original":
+        text += f"at their own size; the model works at {size} pixels."
+    else:
+        text += f"resized to {size} pixels."
     if result.get("protocol") == "held_out" and result["split"] == "test":
         text += (
             " The model has not seen them: they were used neither to train it "

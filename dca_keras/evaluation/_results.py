@@ -2,30 +2,29 @@
 
 import io
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 from dca_keras._files import write_json, write_text
-from dca_keras.data import resize_image, resize_mask
 from dca_keras.evaluation._charts import draw_distribution, draw_history
 from dca_keras.evaluation._report import write_report
 from dca_keras.evaluation._table import score_table
 from dca_keras.evaluation._wording import name_data, name_model
 from dca_keras.plotting import (
     Case,
+    cut_planes,
     draw_outlines,
     draw_overlay,
+    find_structure,
     pick_cases,
     save_predictions,
 )
-from dca_keras.prediction import to_mask
 from dca_keras.run import Run
 
 REPORTED = ("best", "median", "worst")
 
 
-def write_results(output, result, model, samples, history=None):
+def write_results(output, result, model, samples, grid, history=None):
     """Write the scores of a model, its pictures and its report.
 
     The files are described at `dca_keras.evaluation.evaluate_on`.
@@ -35,11 +34,12 @@ def write_results(output, result, model, samples, history=None):
         result: What `metrics.json` is to hold.
         model: The model that was scored.
         samples: The `Sample`s it was scored on.
+        grid: The `ResizedGrid` or `OriginalGrid` it was scored on.
         history: The scores of every epoch of the training, a DataFrame, or
             None.
     """
     split, run = result["split"], Run(output)
-    cases = dict(_load_cases(model, samples, result))
+    cases = dict(_load_cases(model, samples, grid, result))
     write_json(run.path("metrics", split), result)
     write_text(run.path("metrics_table", split), _to_csv(result))
     save_predictions(
@@ -78,7 +78,7 @@ def _to_csv(result):
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
-def _load_cases(model, samples, result):
+def _load_cases(model, samples, grid, result):
     """The images to show, from best to worst, each with what it shows."""
     rows = result["per_image"]
     # An image whose masks are both empty shows nothing.
@@ -86,19 +86,14 @@ def _load_cases(model, samples, result):
     shown = shown or range(len(rows))
     for label, place in pick_cases([rows[i]["dice"] for i in shown]):
         index = shown[place]
-        image, truth = samples[index].load()
-        image = resize_image(image, result["image_size"])
-        found = np.asarray(model.predict_on_batch(image[None]))[0]
+        (pair,) = grid.pairs(model, samples[index : index + 1])
+        parts = grid.picture(samples[index]), pair.truth, pair.prediction
+        if pair.truth.ndim == 3:
+            planes = find_structure(pair.truth, pair.prediction)
+            spacing = samples[index].spacing
+            parts = (cut_planes(part, planes, spacing) for part in parts)
         name, dice = rows[index]["name"], rows[index]["dice"]
-        yield (
-            label,
-            Case(
-                label=f"{label}, Dice {dice:.3f}\n{name}",
-                image=image,
-                truth=resize_mask(truth, result["image_size"])[..., 0],
-                prediction=to_mask(found),
-            ),
-        )
+        yield label, Case(f"{label}, Dice {dice:.3f}\n{name}", *parts)
 
 
 def _is_empty(row):

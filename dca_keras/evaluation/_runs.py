@@ -8,16 +8,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from dca_keras._environment import environment
 from dca_keras.data import read_dataset
+from dca_keras.evaluation._grids import (
+    GRIDS,
+    OriginalGrid,
+    ResizedGrid,
+    original_samples,
+)
 from dca_keras.evaluation._results import write_results
 from dca_keras.evaluation._scoring import evaluate_model
 from dca_keras.recipe import PATHS, SPLITS
 from dca_keras.run import Run
 
 
-def evaluate_run(run, split="test", data_dir=None, console=None):
+def evaluate_run(run, split="test", data_dir=None, console=None, grid=None):
     """Score a run's model, and write the scores and pictures beside it.
 
-    The files are those of `evaluate_on`.
+    The files are those of `evaluate_on`. A run that was trained on crops, or
+    on volumes, is predicted in windows over whole images.
 
     Args:
         run: The folder of a run, or a `Run`.
@@ -25,6 +32,10 @@ def evaluate_run(run, split="test", data_dir=None, console=None):
             split had when the model was trained.
         data_dir: Where the data set is now; None for where it was.
         console: The `rich` console for the progress; None is the terminal.
+        grid: What prediction and truth are compared at: `"resized"`, the size
+            the model works at, as published, or `"original"`, each image's
+            own; None is "original" for a run that was trained on crops or
+            volumes, and else "resized".
 
     Returns:
         A dictionary: what `evaluate_model` returns, what was scored, and how
@@ -39,7 +50,9 @@ def evaluate_run(run, split="test", data_dir=None, console=None):
     run = run if isinstance(run, Run) else Run(run)
     _check_split(split)
     model, recipe = run.load_model(), run.recipe
-    splits = recipe.read_dataset(data_dir)
+    cropped = recipe.sampling == "crop"
+    original = _choose_grid(grid, cropped or len(recipe.image_size) == 3)
+    splits = run.read_splits(data_dir)
     facts = {
         "model": recipe.model,
         "dca": recipe.dca,
@@ -59,6 +72,9 @@ def evaluate_run(run, split="test", data_dir=None, console=None):
         run.folder,
         image_size=recipe.image_size,
         batch_size=recipe.batch_size,
+        grid=OriginalGrid(run.preprocessing, cropped or None)
+        if original
+        else None,
         facts=facts,
         published_batch=splits.published_batch,
         class_names=splits.class_names,
@@ -77,14 +93,17 @@ def evaluate_dataset(
     image_size=None,
     num_classes=None,
     batch_size=8,
+    grid=None,
+    preprocessing=None,
     facts=None,
     console=None,
 ):
     """Score any model on a split of any data set.
 
     Args:
-        model: As in `evaluate_model`, with its `input_shape`, `(batch,
-            height, width, channels)`.
+        model: As in `evaluate_model`, with its `input_shape` and
+            `output_shape`, `(batch, height, width, channels)` or one side
+            more for volumes.
         output: The folder to write to, see `evaluate_on`.
         data: Name of a data set, one of `dca_keras.data.list_datasets()`.
         data_dir: The data set's folder.
@@ -93,6 +112,9 @@ def evaluate_dataset(
         num_classes: 1, or the number of classes with the background; None
             is the data set's own. The model must have as many.
         batch_size: Images that are predicted together.
+        grid: As in `evaluate_run`; None is "original" for a 3-D model.
+        preprocessing: For volumes in their files' own values, what was done
+            to them in training, a `dca_keras.data.Preprocessing`.
         facts: What is known of the model, such as `{"model": "unet"}`.
         console: The `rich` console for the progress; None is the terminal.
 
@@ -100,13 +122,15 @@ def evaluate_dataset(
         A dictionary, see `evaluate_on`.
 
     Raises:
-        ValueError: If the data set can't be read, or the model takes images
-            of any size and `image_size` is not given.
+        ValueError: If the data set can't be read, the model takes images of
+            any size and `image_size` is not given, or the data set holds
+            volumes and `preprocessing` is not given.
     """
     _check_split(split)
-    *sides, channels = model.input_shape[-3:]
+    *sides, channels = model.input_shape[1:]
     image_size = image_size or sides
-    if None in image_size:
+    original = _choose_grid(grid, len(sides) == 3)
+    if None in image_size and not original:
         raise ValueError(
             "`image_size` must be given, as the model takes images of any "
             f"size. Received: {image_size}. Use the size it was trained at."
@@ -114,6 +138,13 @@ def evaluate_dataset(
     splits = read_dataset(
         data, data_dir, channels=channels, num_classes=num_classes
     )
+    if splits.modalities is not None and preprocessing is None:
+        raise ValueError(
+            f"`preprocessing` must be given for {data}, whose volumes are in "
+            "their own values: what was done to them in training."
+        )
+    if preprocessing is not None and not original:
+        splits = preprocessing.splits(splits)
     given = {"data": data, "split": split, "protocol": None}
     if data_dir is not None:
         given["data_dir"] = Path(data_dir).name
@@ -123,6 +154,7 @@ def evaluate_dataset(
         output,
         image_size=tuple(image_size),
         batch_size=batch_size,
+        grid=OriginalGrid(preprocessing) if original else None,
         facts={"model": "a model"} | (facts or {}) | given,
         published_batch=splits.published_batch,
         class_names=splits.class_names,
@@ -138,6 +170,7 @@ def evaluate_on(
     image_size,
     batch_size,
     facts,
+    grid=None,
     published_batch=None,
     class_names=None,
     history=None,
@@ -164,6 +197,7 @@ def evaluate_on(
         batch_size: Images that are predicted together.
         facts: What was scored and how the model was trained: `model`, `data`
             and `split` at least, and `protocol` where it is known.
+        grid: As in `evaluate_model`.
         published_batch: As in `evaluate_model`.
         class_names: As in `evaluate_model`.
         history: The scores of every epoch of the training, a DataFrame, or
@@ -178,6 +212,9 @@ def evaluate_on(
         ValueError: See `evaluate_model`.
     """
     console = console or Console(stderr=True)
+    grid = grid or ResizedGrid(image_size, batch_size)
+    if grid.name == "original":
+        samples = original_samples(samples)
     with Progress(
         TextColumn("scoring"),
         BarColumn(),
@@ -192,6 +229,7 @@ def evaluate_on(
             samples,
             image_size=image_size,
             batch_size=batch_size,
+            grid=grid,
             published_batch=published_batch,
             class_names=class_names,
             on_done=lambda: bar.advance(task),
@@ -202,7 +240,7 @@ def evaluate_on(
         "image_size": list(image_size),
         **scores,
     }
-    write_results(Path(output), result, model, samples, history)
+    write_results(Path(output), result, model, samples, grid, history)
     return result
 
 
@@ -212,6 +250,26 @@ def _check_split(split):
             f"`split` must be one of {', '.join(map(repr, SPLITS))}. "
             f"Received: {split!r}"
         )
+
+
+def _choose_grid(grid, whole):
+    """Whether to score at the images' own size.
+
+    Args:
+        grid: As in `evaluate_run`.
+        whole: Whether the model sees windows of whole images.
+    """
+    if grid not in (None, *GRIDS):
+        raise ValueError(
+            f"`grid` must be one of {', '.join(map(repr, GRIDS))}. Received: "
+            f"{grid!r}"
+        )
+    if grid == "resized" and whole:
+        raise ValueError(
+            "`grid` must be 'original' for a model that was trained on crops "
+            "or volumes: its images are not resized. Received: 'resized'"
+        )
+    return whole or grid == "original"
 
 
 def _without_paths(recipe):

@@ -1,12 +1,10 @@
 """A model's predictions on samples, scored: by image, case and class."""
 
 from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 
-from dca_keras.data import resize_image, resize_mask
+from dca_keras.evaluation._grids import ResizedGrid, original_samples
 from dca_keras.evaluation._scores import (
     DISTANCES,
     MILLIMETRES,
@@ -20,7 +18,6 @@ from dca_keras.evaluation._scores import (
 )
 from dca_keras.evaluation._summary import summarize_tables
 from dca_keras.evaluation._table import make_table
-from dca_keras.prediction import to_mask
 
 
 def evaluate_model(
@@ -29,15 +26,17 @@ def evaluate_model(
     *,
     image_size,
     batch_size,
+    grid=None,
     published_batch=None,
     class_names=None,
     on_done=None,
 ):
     """Score a model on samples.
 
-    Image and mask are resized to the size the model works at, as published.
-    Distances are nevertheless those of the original image: in millimetres if
-    all samples have a spacing, and in pixels of the original image otherwise.
+    Image and mask are resized to the size the model works at, as published;
+    with an `OriginalGrid`, the prediction is brought to the image's own size
+    instead. Distances are those of the original image either way: in
+    millimetres if all samples have a spacing, and in pixels otherwise.
 
     `dice` and `iou` are those of `dca_keras.metrics`: means over all images
     and all classes, including the background if there are several, with 1
@@ -50,16 +49,20 @@ def evaluate_model(
     those of all its pixels together. If its images are the slices of a volume
     (their spacing has three values), its distances are measured in three
     dimensions, with the slices in the samples' order; otherwise they are the
-    means over its images, as far as they are defined.
+    means over its images, as far as they are defined. A sample that is a
+    volume is measured in three dimensions, too.
 
     Args:
         model: Anything with `predict_on_batch(images)`, which takes float32
             (batch, height, width, channels) in [0, 1] and returns
             probabilities (batch, height, width, classes).
         samples: The `Sample`s to score it on.
-        image_size: `(height, width)` to work at.
+        image_size: `(height, width)` to work at; not used by an
+            `OriginalGrid`.
         batch_size: Images that are predicted together; no score but
             `published` depends on it.
+        grid: An `OriginalGrid`; None resizes to `image_size`. Samples that
+            were preprocessed are scored as their `source`.
         published_batch: Images whose pixels `published` pools; None is
             `batch_size`.
         class_names: The names of the classes without the background, or None.
@@ -73,6 +76,7 @@ def evaluate_model(
         - `dice_pooled`: as `dice`, of all pixels of all images together;
         - `published`: the paper's `dsc` and `iou`, which pool the pixels of
           `batch_size` images and are the means over such batches;
+        - `grid`, "resized" or "original";
         - `images` and `cases`, their numbers; `distance_unit`; `bootstrap`,
           how the intervals were computed; `class_names` by index;
         - `foreground`: of `dice`, `iou`, `precision`, `recall`, `hd95` and
@@ -84,8 +88,8 @@ def evaluate_model(
         - `over_cases`: these three, over cases instead of images;
         - `per_image`: for every sample, in their order, `name`, `case`,
           `dice` and `iou` as above, and `per_class`: the six scores, and
-          `true_pixels`, `predicted_pixels` and `true_positives` on the
-          resized grid;
+          `true_pixels`, `predicted_pixels` and `true_positives` on that
+          grid;
         - `per_case`: for every case its name, `images` and `per_class`.
 
     Raises:
@@ -94,9 +98,12 @@ def evaluate_model(
     """
     if not samples:
         raise ValueError("`samples` is empty. Pass at least one sample.")
+    grid = grid or ResizedGrid(image_size, batch_size)
+    if grid.name == "original":
+        samples = original_samples(samples)
     unit = MILLIMETRES if all(s.spacing for s in samples) else PIXELS
-    predictions = _predict(model, samples, image_size, batch_size)
-    values, volumes = _score_samples(predictions, samples, unit, on_done)
+    pairs = zip(samples, grid.pairs(model, samples), strict=True)
+    values, volumes = _score_samples(pairs, samples, unit, on_done)
     classes = name_classes(values.shape[1], class_names)
     cases = [sample.case for sample in samples]
     images = make_table(
@@ -107,6 +114,7 @@ def evaluate_model(
         np.stack(list(per_case.values())), classes, case=list(per_case)
     )
     return {
+        "grid": grid.name,
         "distance_unit": unit,
         **summarize_tables(images, over_cases, published_batch or batch_size),
     }
@@ -129,18 +137,20 @@ def name_classes(count, class_names=None):
     return names
 
 
-def _score_samples(predictions, samples, unit, on_done):
+def _score_samples(pairs, samples, unit, on_done):
     """The scores and counts (images, classes, 9), and volumes' distances."""
     left = Counter(sample.case for sample in samples)
     values, volumes, slices = [], {}, defaultdict(list)
-    for sample, truth, prediction, classes, zoom in predictions:
-        spacing = sample.spacing if unit == MILLIMETRES else (1, 1)
-        step = np.multiply(spacing, (1, *zoom)[-len(spacing) :])
+    for sample, (truth, prediction, classes, zoom) in pairs:
+        rank = truth.ndim
+        spacing = sample.spacing if unit == MILLIMETRES else (1,) * rank
+        slice_to_slice = (1,) * (len(spacing) - rank)
+        step = np.multiply(spacing, (*slice_to_slice, *zoom))
         counts = count_pixels(truth, prediction, classes)
-        scores = score_classes(truth, prediction, counts, step[-2:])
+        scores = score_classes(truth, prediction, counts, step[-rank:])
         values.append(np.concatenate([scores, counts], axis=-1))
         left[sample.case] -= 1
-        if len(step) == 3:
+        if slice_to_slice:
             slices[sample.case].append((truth, prediction))
             if not left[sample.case]:
                 pair = map(np.stack, zip(*slices.pop(sample.case), strict=True))
@@ -162,29 +172,3 @@ def _score_cases(cases, values, volumes):
         row = overlap_scores(total), distances, total
         found[case] = np.concatenate(row, axis=-1)
     return found
-
-
-def _predict(model, samples, image_size, batch_size):
-    """Every sample with its true and predicted mask on the resized grid.
-
-    Yields also the number of classes, and how many pixels of the original
-    image, (height, width), a pixel's sides are.
-    """
-    load = partial(_load, image_size=image_size)
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(samples), batch_size):
-            batch = samples[start : start + batch_size]
-            images, truths, zooms = zip(*pool.map(load, batch), strict=True)
-            found = np.asarray(model.predict_on_batch(np.stack(images)))
-            classes = found.shape[-1]
-            masks = to_mask(found).astype("int16")
-            for pair in zip(batch, truths, masks, zooms, strict=True):
-                sample, truth, mask, zoom = pair
-                yield sample, truth, mask, classes, zoom
-
-
-def _load(sample, image_size):
-    image, mask = sample.load()
-    zoom = np.divide(mask.shape[:2], image_size)
-    mask = resize_mask(mask, image_size)[..., 0]
-    return resize_image(image, image_size), mask.astype("int16"), zoom

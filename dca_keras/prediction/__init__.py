@@ -1,10 +1,16 @@
 """Predictions of trained models for images of any size, and for files."""
 
 from dca_keras.prediction._files import Predictions, predict_files
-from dca_keras.prediction._model import predict, predict_rows, to_mask
+from dca_keras.prediction._model import (
+    gather_rows,
+    predict,
+    predict_rows,
+    to_mask,
+)
 from dca_keras.prediction._plan import PredictionPlan, plan_prediction
 from dca_keras.prediction._runs import load_run
 from dca_keras.prediction._sides import side_multiple
+from dca_keras.prediction._source import predict_source
 
 # Names of earlier versions.
 Way = PredictionPlan
@@ -15,11 +21,13 @@ __all__ = [
     "Predictions",
     "Way",
     "choose_way",
+    "gather_rows",
     "load_run",
     "plan_prediction",
     "predict",
     "predict_files",
     "predict_rows",
+    "predict_source",
     "side_multiple",
     "to_mask",
 ]
