@@ -18,10 +18,20 @@ def compare(
     output: optional(
         Path, "Folder to write comparison.json, .csv and .png to."
     ) = None,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial",
+            help="Take a cross-validation of which folds are missing or "
+            "overlap as far as it goes.",
+        ),
+    ] = False,
 ):
     """Print the scores of runs side by side, and their differences.
 
-    The runs must have been scored on the same images. Runs that differ in
+    The runs must have been scored on the same images. The folds of a
+    cross-validation are one run that was scored on all images, each by the
+    run that held it out. Runs that differ in
     nothing but the seed form a group; differences are to the first group.
     The 95 % intervals cover the choice of cases and of seeds; where one
     contains 0, these runs do not show which group is better. With one run a
@@ -29,7 +39,7 @@ def compare(
     """
     from dca_keras.evaluation import compare as compare_runs
 
-    comparison = compare_runs(runs, split, output)
+    comparison = compare_runs(runs, split, output, partial)
     print_line(
         f"{comparison['data']}, {split}: {comparison['images']} images of "
         f"{comparison['cases']} cases; distances in "
@@ -40,6 +50,12 @@ def compare(
         if len(group["runs"]) > 1:
             dice = ", ".join(f"{run['dice']:.4f}" for run in group["runs"])
             print_line(f"  Dice of each run of {group['name']}: {dice}")
+        for run in group["runs"]:
+            for fold in run.get("folds", ()):
+                print_line(
+                    f"  {group['name']}, fold {fold['fold']}: "
+                    f"{len(fold['cases'])} cases, by {fold['folder']}"
+                )
     for warning in comparison["warnings"]:
         print_warning(warning)
     if output is not None:

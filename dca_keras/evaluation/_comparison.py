@@ -22,7 +22,7 @@ from dca_keras.evaluation._table import by_score, plain
 from dca_keras.evaluation._wording import warn_of_few
 
 
-def compare(runs, split="test", output=None):
+def compare(runs, split="test", output=None, partial=False):
     """Compare runs that were scored on the same images.
 
     Runs whose recipes differ in nothing but the seed form a group. A group's
@@ -34,6 +34,11 @@ def compare(runs, split="test", output=None):
     makes chance an unlikely explanation, for these recipes and this kind of
     images; the more groups are compared, the more often one excludes 0 by
     chance.
+
+    The folds of a cross-validation count as one run that was scored on all
+    images, each by the run that held it out. Runs are its folds if their
+    recipes differ in `fold`, in what follows from a fold's images, and in the
+    seed at most.
 
     With one run a group its interval covers the choice of the cases only:
     another seed may well score outside of it. `warnings` says so, and names
@@ -48,13 +53,17 @@ def compare(runs, split="test", output=None):
             `"test"`.
         output: The folder to write `comparison.json`, `comparison.csv` and
             `comparison.png` to; None writes nothing.
+        partial: Whether to take a cross-validation of which folds are
+            missing, or whose folds share images, as far as it goes.
 
     Returns:
         A dictionary that JSON can hold: `data`, `split`, `images`, `cases`,
         `distance_unit`, `bootstrap`, `warnings` (sentences), and `groups`.
         A group holds
 
-        - `name`, and `runs`: the `folder`, `seed` and mean `dice` of each,
+        - `name`, and `runs`: the `folder`, `seed` and mean `dice` of each;
+          of a cross-validation also `folds`, with the `fold`, the `folder`
+          and the `cases` that it held out,
         - `scores`: of each score its `mean` and `interval`, and `runs_sd`,
           the standard deviation of the runs' own means (None for one run),
         - but for the first, `differences`: of each score the `mean` of group
@@ -63,9 +72,10 @@ def compare(runs, split="test", output=None):
 
     Raises:
         ValueError: If there are fewer than two runs, a run has no scores, or
-            they are not of the same images.
+            they are not of the same images; or folds of a cross-validation
+            are missing or overlap, and `partial` is not set.
     """
-    results = read_results(runs, split)
+    results = read_results(runs, split, partial)
     groups = group_by_recipe(results)
     scores = [
         np.stack([case_scores(result) for result in members.values()])
@@ -100,11 +110,7 @@ def _describe(name, members, runs, first):
     group = {
         "name": name,
         "runs": [
-            {
-                "folder": path.parent.name,
-                "seed": result.get("seed"),
-                "dice": plain(dice),
-            }
+            _describe_run(path, result, dice)
             for (path, result), dice in zip(
                 members.items(), own[:, 0], strict=True
             )
@@ -123,6 +129,18 @@ def _describe(name, members, runs, first):
             mean=means, interval=intervals, pairs=pairs
         )
     return group
+
+
+def _describe_run(path, result, dice):
+    run = {
+        "folder": path.parent.name,
+        "seed": result.get("seed"),
+        "dice": plain(dice),
+    }
+    if "folds" in result:
+        run["folder"] = ", ".join(f["folder"] for f in result["folds"])
+        run["folds"] = result["folds"]
+    return run
 
 
 def _write(output, comparison):

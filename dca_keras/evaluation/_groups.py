@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dca_keras.evaluation._folds import merge_folds
 from dca_keras.evaluation._table import foreground, score_table
 from dca_keras.evaluation._wording import count, name_model
 from dca_keras.recipe import PATHS
@@ -16,12 +17,15 @@ _SHARED = ("split", "classes", "distance_unit", "grid")
 _SHOWN_NAMES = 5
 
 
-def read_results(runs, split):
+def read_results(runs, split, partial=False):
     """Read what `evaluate` found of every run, in a dictionary by path.
+
+    The folds of a cross-validation are one result.
 
     Args:
         runs: Folders of runs, or `metrics.json` files.
         split: `"train"`, `"val"` or `"test"`.
+        partial: As in `merge_folds`.
 
     Raises:
         ValueError: If there are fewer than two runs, a run has no scores, or
@@ -34,6 +38,8 @@ def read_results(runs, split):
             f"{', '.join(map(str, runs)) or 'none'}"
         )
     results = {path: _read_result(path) for path in paths}
+    if split == "test":  # Of other splits, folds share the images.
+        results = merge_folds(results, partial)
     _check_same_images(results)
     return results
 
