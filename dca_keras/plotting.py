@@ -8,11 +8,11 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.colors import to_rgb
+from matplotlib import colors
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from dca_keras._drawing import CLASS_COLOURS, outline
+from dca_keras._drawing import CLASS_COLOURS, outline, to_rgb
 from dca_keras._files import replace_file
 
 # Okabe and Ito's colours, distinct with any kind of colour vision.
@@ -151,7 +151,7 @@ def save_predictions(path, cases, title=""):
     mask_colours = CLASS_COLOURS if classes > 1 else ["#ffffff"]
     for row, case in zip(axes, cases, strict=True):
         errors = _error_map(case.truth, case.prediction)
-        row[0].imshow(_to_rgb(case.image))
+        row[0].imshow(to_rgb(case.image))
         row[1].imshow(_paint(case.truth, mask_colours))
         row[2].imshow(_paint(case.prediction, mask_colours))
         row[3].imshow(_paint(errors, list(_ERROR_COLOURS.values())))
@@ -185,7 +185,7 @@ def draw_overlay(image, mask, opacity=0.35):
     Returns:
         `(height, width, 3)`, uint8.
     """
-    image = _to_rgb(image)
+    image = to_rgb(image)
     colours = _paint(mask, CLASS_COLOURS)
     tint = np.where(outline(mask), 1.0, opacity * (mask > 0))[..., None]
     return np.rint(255 * (image * (1 - tint) + colours * tint)).astype("uint8")
@@ -209,13 +209,13 @@ def draw_outlines(image, truth, prediction):
     times = max(1, round(_OUTLINED_SIDE / max(truth.shape)))
     picture, truth, prediction = (
         part.repeat(times, axis=0).repeat(times, axis=1)
-        for part in (_to_rgb(image), truth, prediction)
+        for part in (to_rgb(image), truth, prediction)
     )
     there, found = _thick_outline(truth), _thick_outline(prediction)
     for where, colour in zip(
         (there, found, there & found), OUTLINE_COLOURS.values(), strict=True
     ):
-        picture[where] = to_rgb(colour)
+        picture[where] = colors.to_rgb(colour)
     return np.rint(255 * picture).astype("uint8")
 
 
@@ -237,15 +237,9 @@ def _legend(classes):
     ]
 
 
-def _to_rgb(image):
-    if image.shape[-1] != 3:
-        image = np.repeat(image[..., :1], 3, axis=-1)
-    return np.clip(image, 0, 1)
-
-
 def _paint(indices, colours):
     """Colour class indices: 0 is black, and colours repeat."""
-    table = np.array([to_rgb(colour) for colour in colours], "float32")
+    table = np.array([colors.to_rgb(colour) for colour in colours], "float32")
     painted = table[(indices - 1) % len(table)]
     return np.where(indices[..., None] > 0, painted, 0.0)
 

@@ -114,7 +114,7 @@ def write_volume(path, values, like):
         like: The file or folder whose grid is used, and the file's header.
     """
     if not Path(like).is_dir():
-        write_nifti(path, values, like)
+        write_nifti(path, values, like, stack=True)
         return
     grid = read_grid(like)
     stored = np.empty((*grid.shape, *values.shape[3:]), values.dtype)

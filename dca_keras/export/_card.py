@@ -52,13 +52,14 @@ def model_card(model, step, size, about):
     }
 
 
-def about_run(recipe, samples, scores):
+def about_run(recipe, samples, scores, preprocessing=None):
     """Return the entries of a model card about a run.
 
     Args:
         recipe: The run's `Recipe`.
         samples: Names of the samples, by split.
         scores: What `Run.scores` returned, or `None`.
+        preprocessing: The run's `Preprocessing`, or `None`.
     """
     about = {
         "training": {
@@ -70,4 +71,37 @@ def about_run(recipe, samples, scores):
     }
     if scores is not None:
         about["scores"] = {k: scores[k] for k in SCORES if k in scores}
+    if preprocessing is not None:
+        about["preprocessing"] = preprocessing.to_dict()
+        about["before_and_after"] = _describe(preprocessing, recipe)
     return about
+
+
+def _describe(preprocessing, recipe):
+    """What a client has to do before a request, and after, as sentences."""
+    steps = []
+    if preprocessing.intensities is not None:
+        steps.append(
+            "Order the axes (depth, height, width) from feet to head, front "
+            "to back, and the patient's right to left, with the channels last."
+        )
+        for channel, limits in enumerate(preprocessing.intensities):
+            low, high = limits or ("its 0.5th", "its 99.5th percentile")
+            steps.append(
+                f"Map channel {channel} linearly from {low} and {high} to 0 "
+                "and 1, and clip what lies beyond."
+            )
+    if preprocessing.spacing is not None:
+        sides = "×".join(f"{side:g}" for side in preprocessing.spacing)
+        steps.append(f"Resample linearly to {sides} mm.")
+    size = "×".join(map(str, recipe.image_size))
+    if recipe.sampling == "crop":
+        steps.append(
+            f"Send windows of {size} pixels, padded with zeros where the "
+            "image is smaller, and blend their probabilities."
+        )
+    if preprocessing.spacing is not None:
+        steps.append(
+            "Resample the probabilities linearly to the image's own grid."
+        )
+    return steps

@@ -50,8 +50,9 @@ def check_images(model, images=None, size=None):
     Args:
         model: A `keras.Model`.
         images: A list or array of images, `(height, width, channels)` each,
-            floats in [0, 1]; they are resized for the model. `None` draws
-            some.
+            floats in [0, 1]; they are resized for the model. Volumes,
+            `(depth, height, width, channels)`, are cropped or padded for it
+            instead. `None` draws some.
         size: Sides to resize to; `None` for the model's own.
 
     Returns:
@@ -82,9 +83,8 @@ def check_images(model, images=None, size=None):
             )
     if not images:
         raise ValueError("`images` must hold at least one. Received: none")
-    if len(sides) == 2:
-        images = [resize_image(image, sides) for image in images]
-    return np.stack(images)
+    fit = resize_image if len(sides) == 2 else _crop_or_pad
+    return np.stack([fit(image, sides) for image in images])
 
 
 def largest_difference(model, run, images):
@@ -107,6 +107,20 @@ def check_difference(difference, name):
             f"more than {LARGEST_DIFFERENCE:g}, so it was not kept. Choose "
             "another format for this model."
         )
+
+
+def _crop_or_pad(volume, sides):
+    """The middle of a volume, with zeros around it where it is smaller."""
+    for axis, side in enumerate(sides):
+        first = max(0, (volume.shape[axis] - side) // 2)
+        volume = np.take(
+            volume,
+            range(first, min(first + side, volume.shape[axis])),
+            axis,
+        )
+    more = np.subtract(sides, volume.shape[:-1])
+    ends = [*zip(more // 2, more - more // 2, strict=True), (0, 0)]
+    return np.pad(volume, ends)
 
 
 def _draw(sides, channels):

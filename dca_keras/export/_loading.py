@@ -42,6 +42,7 @@ class ServedModel:
 
     Attributes:
         card: The model's `model_card.json`, as a dictionary.
+        name: The model's name.
         signatures: The signatures by name, functions of tensors.
         input_shape: `(None, *sides, channels)`; open sides are `None`.
         output_shape: `(None, *sides, classes)`.
@@ -50,6 +51,7 @@ class ServedModel:
     def __init__(self, loaded, card):
         self._loaded = loaded  # It owns the variables.
         self.card = card
+        self.name = card["name"]
         self.signatures = dict(loaded.signatures)
         default = self.signatures["serving_default"]
         _, inputs = default.structured_input_signature

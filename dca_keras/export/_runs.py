@@ -1,8 +1,10 @@
 """Exports of a run's model."""
 
 import functools
+import shutil
 from pathlib import Path
 
+from dca_keras._files import replace_file
 from dca_keras.export._card import about_run
 from dca_keras.export._formats import litert, onnx, openvino
 from dca_keras.export._saved_model import saved_model
@@ -25,7 +27,9 @@ def export_run(
     """Export a run's model.
 
     The export is checked with images of the run's test split, or with drawn
-    images if the data set can't be read any more.
+    images if the data set can't be read any more. A run's `fingerprint.json`,
+    which says what is done to images before the model sees them, is copied
+    beside the export.
 
     Args:
         run: The folder of a run.
@@ -59,26 +63,34 @@ def export_run(
         )
     run = Run(run)
     model, recipe = run.load_model(), run.recipe
+    noted = [p for p in [run.path("fingerprint")] if p.is_file()]
     if format == "saved_model":
         measured = run.path("metrics").is_file()
         scores = run.scores() if measured else None
-        options["about"] = about_run(recipe, run.samples, scores)
+        options["about"] = about_run(
+            recipe, run.samples, scores, run.preprocessing
+        )
         options["image_size"] = recipe.image_size
+        options["beside"] = noted
     name = f"{model.name}_int8" if format == "litert_int8" else model.name
-    return _WRITERS[format](
+    exported = _WRITERS[format](
         model,
         (run.path("export") if output is None else Path(output)) / name,
         any_size=any_size,
-        images=_test_images(recipe, run.samples["test"], data_dir),
+        images=_test_images(run, data_dir),
         **options,
     )
+    for file in noted if format != "saved_model" else ():
+        with replace_file(exported.path.with_name(file.name)) as temporary:
+            shutil.copy(file, temporary)
+    return exported
 
 
-def _test_images(recipe, names, data_dir):
+def _test_images(run, data_dir):
     """Return images of the test split; None if they can't be read."""
     try:
-        splits = recipe.read_dataset(data_dir)
-        wanted = set(names[:CHECKED])
+        splits = run.read_splits(data_dir)
+        wanted = set(run.samples["test"][:CHECKED])
         # Under the paper's protocol, they are the validation split as well.
         found = [s for s in splits.test if s.name in wanted]
         return [sample.load()[0] for sample in found] or None

@@ -1,5 +1,6 @@
 """SavedModels for TensorFlow Serving."""
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -31,6 +32,7 @@ def saved_model(
     dtype=None,
     images=None,
     about=None,
+    beside=(),
 ):
     """Write a SavedModel for TensorFlow Serving.
 
@@ -65,6 +67,7 @@ def saved_model(
             channels)` each, floats in [0, 1]; `None` draws some.
         about: Further entries of the model card, such as `training` and
             `scores`; a dictionary for JSON.
+        beside: Files that are copied beside the model card.
 
     Returns:
         An `Exported`.
@@ -90,6 +93,8 @@ def saved_model(
     with whole_folder(version) as folder:
         specs = _write(served, folder, step, size)
         write_json(folder / CARD, model_card(served, step, size, about or {}))
+        for file in beside:
+            shutil.copy(file, folder)
         write_warm_up(folder, version.parent.name, specs, checked[0])
         loaded = load_saved_model(folder)
         difference = largest_difference(model, loaded.predict_on_batch, checked)

@@ -1,13 +1,14 @@
 """Runs as what prediction needs of them: what to read, and what to say."""
 
 import hashlib
+import itertools
 from typing import NamedTuple
 
 import keras
 
 from dca_keras.data import Preprocessing, read_image
-from dca_keras.data.channels import read_channels
-from dca_keras.data.volumes import volume_header
+from dca_keras.data.channels import channels_header, read_channels
+from dca_keras.data.series import open_series
 from dca_keras.prediction._plan import plan_prediction
 from dca_keras.prediction._source import predict_source
 
@@ -54,7 +55,7 @@ class Member(NamedTuple):
                 f"{files[0]} has {values.shape[-1]} channels, with all files "
                 f"of its case. The run was trained with {channels}."
             )
-        return Image(values, volume_header(files[0])[1])
+        return Image(values, channels_header(files[0])[1])
 
     def plan(self, image):
         """Return the `PredictionPlan` for an `Image`."""
@@ -120,9 +121,13 @@ def open_member(run, intensities=None, **options):
 
 
 def hash_files(files):
-    """Return the SHA-256 of the bytes of all files, one after another."""
+    """Return the SHA-256 of the bytes of all files, one after another.
+
+    A folder stands for the slices of its DICOM series.
+    """
     digest = hashlib.sha256()
-    for file in files:
+    slices = (open_series(f).paths if f.is_dir() else (f,) for f in files)
+    for file in itertools.chain.from_iterable(slices):
         if not file.is_file():  # Reading a pipe would never end.
             raise ValueError(f"{file} can't be read: no such file")
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dca_keras.data.channels import group_channels
 from dca_keras.data.formats import EXTENSIONS, split_name
+from dca_keras.data.series import is_series
 
 VOLUMES = (".nii", ".nii.gz")
 
@@ -22,7 +23,7 @@ def name_outputs(paths, output, volume_channels=None):
         output: The folder of the predictions.
         volume_channels: For volumes, their number of channels: then
             `CASE_0000.nii.gz`, `CASE_0001.nii.gz`, … are one image, called
-            CASE.
+            CASE, and so is a folder that holds a DICOM series.
 
     Returns:
         A dictionary from each image's paths, a tuple, to its predictions'
@@ -35,7 +36,8 @@ def name_outputs(paths, output, volume_channels=None):
     known = EXTENSIONS if volume_channels is None else VOLUMES
     places = {}  # by resolved path: a file named twice is taken once
     for path in map(Path, paths):
-        folder = path.is_dir()
+        series = volume_channels is not None and is_series(path)
+        folder = path.is_dir() and not series
         found = _search(path, output, known) if folder else [path]
         root = path if folder else path.parent
         for file in found:
@@ -74,8 +76,7 @@ def _search(folder, output, known):
     files = sorted(
         file
         for file in folder.rglob("*")
-        if split_name(file)[1] in known
-        and file.is_file()
+        if _is_image(file, known)
         and not any(p.startswith(".") for p in file.relative_to(folder).parts)
         and not (inside and output in file.resolve().parents)
     )
@@ -87,6 +88,12 @@ def _search(folder, output, known):
     return files
 
 
+def _is_image(path, known):
+    if path.is_dir():
+        return known is VOLUMES and is_series(path)
+    return split_name(path)[1] in known and path.is_file()
+
+
 def _check_names(names, output):
     counts = collections.Counter(names.values())
     if twice := [name.name for name in counts if counts[name] > 1]:
@@ -95,7 +102,10 @@ def _check_names(names, output):
             "would overwrite each other. Predict the folder above them, or "
             "one folder at a time."
         )
-    folders = {files[0].parent.resolve(): files[0] for files in names}
+    folders = {
+        (file if file.is_dir() else file.parent).resolve(): file
+        for file, *_ in names
+    }
     for name in names.values():
         if image := folders.get(name.parent.resolve()):
             raise ValueError(

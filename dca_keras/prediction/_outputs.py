@@ -7,6 +7,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from dca_keras._drawing import palette
 from dca_keras._files import replace_file
+from dca_keras.data.channels import write_volume
 from dca_keras.data.dicom import read_dicom_spacing
 from dca_keras.data.formats import split_name
 from dca_keras.data.volumes import write_nifti
@@ -19,6 +20,8 @@ ROWS = 1024  # Rows of an overlay that are drawn at a time.
 def ends(source):
     """Return what the names of mask, probabilities and overlay end in."""
     _, suffix = split_name(source)
+    if source.is_dir():
+        suffix = ".nii.gz"
     if suffix in (".nii", ".nii.gz"):
         mask = probabilities = suffix
     else:
@@ -40,12 +43,12 @@ def write_mask(path, mask, source, in_frame=False):
         mask: `(height, width)` or `(depth, height, width)`.
         source: The file that was predicted.
         in_frame: Whether NIfTI is a stack even if it has one slice, see
-            `write_nifti`.
+            `dca_keras.data.channels.write_volume`.
     """
     mask = mask.astype("uint8")
     with replace_file(path) as temporary:
         if path.name.endswith((".nii", ".nii.gz")):
-            write_nifti(temporary, mask, source, in_frame)
+            _write_nifti(temporary, mask, source, in_frame)
         elif path.suffix == ".png":
             image = Image.fromarray(mask)
             image.putpalette(palette().tobytes())
@@ -71,7 +74,7 @@ def write_probabilities(path, probabilities, source, in_frame=False):
         probabilities = probabilities[..., 0]
     with replace_file(path) as temporary:
         if path.name.endswith((".nii", ".nii.gz")):
-            write_nifti(temporary, probabilities, source, in_frame)
+            _write_nifti(temporary, probabilities, source, in_frame)
             return
         if probabilities.ndim > len(axes):
             probabilities = np.moveaxis(probabilities, -1, -3)
@@ -120,6 +123,11 @@ def read_texts(path):
             return dict(image.info)
     except (OSError, ValueError, Image.DecompressionBombError):
         return {}
+
+
+def _write_nifti(path, values, source, in_frame):
+    write = write_volume if in_frame else write_nifti
+    write(path, values, source)
 
 
 def _write_tiff(path, values, axes, source, **options):

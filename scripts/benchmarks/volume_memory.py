@@ -17,12 +17,13 @@ import time
 
 SPACING = (1.0, 0.8, 0.8)  # of the CT: depth, height, width
 PREDICT = """
-import json, resource, sys, time
+import json, re, sys, time
 from dca_keras.prediction import predict_files
 run, scan, output, overlap = sys.argv[1:]
 start = time.time()
 done = predict_files(run, [scan], output, overlap=int(overlap))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+with open("/proc/self/status") as file:
+    peak = 1024 * int(re.search(r"VmHWM:\\s*([0-9]+)", file.read())[1])
 print(json.dumps({"broken": done.broken, "plans": dict(done.plans),
                   "gib": peak / 2**30, "seconds": time.time() - start}))
 """

@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 
 from dca_keras.cli import app
 from dca_keras.data import Preprocessing
+from dca_keras.data.channels import read_grid
 from dca_keras.prediction import predict, predict_files
 from dca_keras.prediction._source import predict_source
+from tests.data.test_series import save_series
 from tests.volume_run import (
     AFFINES,
     draw_structures,
@@ -183,6 +185,21 @@ def test_runs_are_averaged_on_the_grid(run, resampling_run, tmp_path):
     # One of them anew is another prediction.
     again = predict_files(run, [tmp_path / "in"], tmp_path / "cli")
     assert len(again.written) == 1
+
+
+def test_a_dicom_series_is_one_volume(run, tmp_path):
+    mask = draw_structures((11, 20, 9))
+    series = save_series(tmp_path / "in" / "ct", 487 + 50 * mask.astype("u2"))
+    save_series(tmp_path / "in" / "below" / "mr", np.full((4, 9, 9), 487, "u2"))
+    result = predict_files(run, [tmp_path / "in"], tmp_path / "out")
+    assert result.broken == []
+    names = ["out/below/mr_mask.nii.gz", "out/ct_mask.nii.gz"]
+    assert result.written == [tmp_path / name for name in names]
+    (path,) = predict_files(run, [series], tmp_path / "out").done
+    image, grid = nibabel.load(path), read_grid(series)
+    np.testing.assert_allclose(image.affine, grid.affine, atol=1e-5)
+    found = grid.as_stack(np.asarray(image.dataobj))
+    np.testing.assert_array_equal(found, mask)
 
 
 def test_says_which_runs_cannot_be_averaged(run, tmp_path):
