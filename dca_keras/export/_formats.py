@@ -1,6 +1,7 @@
 """ONNX, OpenVINO and LiteRT files, each checked in its own runtime."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def _write(model, path, suffix, load, any_size, images, options, bounded=True):
         except Exception as error:  # Converters and runtimes raise anything.
             raise ValueError(
                 f"{model.name} can't be exported as {suffix[1:]}"
-                f"{' with `any_size`' * any_size}: {error}"
+                f"{' with `any_size`' * any_size}: {_explain(error)}"
             ) from error
         if bounded:
             check_difference(difference, f"{suffix} file")
@@ -146,6 +147,16 @@ def _write(model, path, suffix, load, any_size, images, options, bounded=True):
         for file in files:
             os.replace(file, path.parent / file.name)
     return Exported(path, difference, len(checked), images is None, size)
+
+
+def _explain(error):
+    """Return what an error of a converter or a runtime means."""
+    # LiteRT runs operations that it lacks in TensorFlow, where that is linked.
+    if missing := re.search(r"Flex([A-Z]\w+)", str(error)):
+        return (
+            f"LiteRT has no operation {missing[1]}. Export to ONNX or OpenVINO."
+        )
+    return error
 
 
 def _check_keras(version, extra):

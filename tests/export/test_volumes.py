@@ -62,6 +62,13 @@ def test_runtimes_say_the_same_of_volumes(tmp_path, format):
         pytest.importorskip(module)
     model = narrow_model("unet", True, (16, 16, 16, 2), num_classes=3)
     write, load = getattr(export, format), getattr(export, f"load_{format}")
+    if format == "litert":
+        with pytest.raises(
+            ValueError, match="LiteRT has no operation .*Pool3D"
+        ):
+            write(model, tmp_path / "unet")
+        assert list(tmp_path.iterdir()) == []
+        return
     done = write(model, tmp_path / "unet")
     assert done.difference < 1e-3
     volumes = draw(2, (16, 16, 16), 2)
