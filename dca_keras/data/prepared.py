@@ -91,8 +91,9 @@ def prepared_samples(paths):
 
 def prepared_grid(path):
     """Return the sample at its own grid that is in a shard, left on disk."""
-    (record,) = np.load(path, mmap_mode="r")
-    return Grid(record["image"], record["mask"], np.array(record["places"]))
+    records = np.load(path, mmap_mode="r")  # A single record would be copied.
+    image, mask, places = (records[name][0] for name in Grid._fields)
+    return Grid(image, mask, np.array(places))
 
 
 def _read(path, row):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dca_keras.data import make_dataset, prepare, read_dataset
+from dca_keras.data import Sample, make_dataset, prepare, read_dataset
+from dca_keras.data.crops import load_grid
+from dca_keras.data.prepared import prepared_grid
 
 SAMPLES = read_dataset("synthetic", image_side=32, train=10).train
 SIZE = (32, 40)
@@ -152,3 +154,31 @@ def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="file"):
         prepare(SAMPLES, SIZE, tmp_path / "file" / "folder")
+
+
+def volumes(shift=0.0):
+    def sample(side):
+        rng = np.random.default_rng(side)
+        image = rng.random((side, 7, 6, 2), "float32") * (1 - shift)
+        mask = (image[..., :1] > 0.6).astype("int32")
+        return Sample(str(side), "", lambda: (image, mask))
+
+    return [sample(side) for side in (5, 9, 6)]
+
+
+def test_whole_samples_keep_their_own_grid(tmp_path):
+    counts = collections.Counter()
+    for _ in range(2):
+        paths = prepare(counting(volumes(), counts), None, tmp_path)
+    assert len(paths) == 3 and len(os.listdir(tmp_path)) == 4
+    for path, sample in zip(paths, volumes(), strict=True):
+        grid, expected = prepared_grid(path), load_grid(sample)
+        for one, other in zip(grid, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert isinstance(grid.image, np.memmap)
+    # The first one tells how all were preprocessed.
+    assert counts == {"5": 3, "9": 1, "6": 1}
+    with pytest.raises(ValueError, match="was prepared from other samples"):
+        prepare(volumes(shift=0.1), None, tmp_path)
+    with pytest.raises(ValueError, match="was prepared from other samples"):
+        prepare(SAMPLES, SIZE, tmp_path)
