@@ -91,7 +91,7 @@ def scale_image(image, backbone, scaling="auto"):
     if image.shape[-1] == 1 and channels and channels > 1:
         image = blocks.concatenate([image] * channels, "repeat")
     if scaling == "auto":
-        scaling = _find_scaling(model, channels)
+        scaling = find_scaling(backbone)
     if scaling is None:
         return image
     if callable(scaling):
@@ -99,18 +99,21 @@ def scale_image(image, backbone, scaling="auto"):
     return ImageScaling(scaling, name="scaling", dtype="float32")(image)
 
 
-def _find_scaling(model, channels):
+def find_scaling(backbone):
+    """Return the mode of `ImageScaling` that a backbone expects, or None."""
+    model = functional(backbone)
+    image = model.inputs[0]
     first = [
         node.operation
         for node in ordered_nodes(model)
-        if any(x is model.inputs[0] for x in node.input_tensors)
+        if any(x is image for x in node.input_tensors)
     ]
     if any(isinstance(layer, SCALING_LAYERS) for layer in first):
         return "bytes"
     for pattern, mode in SCALINGS.items():
         if re.match(pattern, model.name.lower()):
-            # Other images have no such colours.
-            return mode if channels == 3 else "tf"
+            # Images of other channels have none of these colours.
+            return mode if image.shape[-1] == 3 else "tf"
     return None
 
 
