@@ -49,13 +49,13 @@ MONITORS = {"val_dice": max, "val_iou": max, "val_loss": min}
 def _models():
     from dca_keras.zoo import list_models
 
-    return list_models()
+    return list_models(all=True)
 
 
-def _takes_filters(model):
+def _takes(model, argument):
     from dca_keras.zoo import takes_argument
 
-    return takes_argument(model, "filters")
+    return takes_argument(model, argument)
 
 
 def _datasets():
@@ -68,7 +68,7 @@ def _datasets():
 PATH = dataclasses.replace(
     TEXT, text="a path", show=lambda value: Path(value).name
 )
-PATHS = ("data_dir", "classes", "cache")
+PATHS = ("data_dir", "classes", "cache", "backbone_weights")
 # What follows from a data set that has no numbers in `recipes.toml`; the
 # rules are in `planning`.
 FOLLOWING = (
@@ -94,7 +94,9 @@ class Recipe:
         (),
     )
     model: str = field(
-        "Architecture; `dca-keras models` lists them.", one_of(_models)
+        "Architecture; `dca-keras models` lists them. Or unet_with, a U-Net "
+        "over a backbone.",
+        one_of(_models),
     )
     data: str = field(
         "Data set, such as synthetic or image_folder.", one_of(_datasets)
@@ -195,6 +197,21 @@ class Recipe:
         "16,32,64,128,256; the architecture's own if not given.",
         WIDTHS,
         None,
+    )
+    backbone: str | None = field(
+        "For unet_with: a model of keras.applications, such as resnet50; "
+        "efficientnetv2b0 if not given.",
+        TEXT,
+        None,
+    )
+    backbone_weights: str | None = field(
+        "For unet_with: imagenet, which Keras downloads, or a file of the "
+        "backbone's weights; random values if not given.",
+        dataclasses.replace(PATH, text="imagenet or a path"),
+        None,
+    )
+    freeze: bool = field(
+        "For unet_with: do not train the backbone.", SWITCH, False
     )
     epochs: int = field(
         "Passes over the training images; with `minutes` at most.", COUNT
@@ -342,20 +359,29 @@ class Recipe:
         """
         from dca_keras.zoo import create_model
 
-        widths = {} if self.filters is None else {"filters": self.filters}
-        if widths and not _takes_filters(self.model):
-            raise ValueError(
-                f"`filters` must be left out for {self.model}, whose widths "
-                f"are fixed. Received: {self.filters}"
-            )
         return create_model(
             self.model,
             input_shape=(*self.image_size, self.channels),
             num_classes=self.num_classes,
             dca=self._attention() if self.dca else False,
             dtype=self.dtype,
-            **widths,
+            **self._own_arguments(),
         )
+
+    def _own_arguments(self):
+        """Return what is given of the arguments that not all builders take."""
+        given = {}
+        for name in ("filters", "backbone", "backbone_weights", "freeze"):
+            value = getattr(self, name)
+            if value in (None, False):
+                continue
+            if not _takes(self.model, name):
+                raise ValueError(
+                    f"`{name}` must be left out for {self.model}, which has no "
+                    f"such argument. Received: {value!r}"
+                )
+            given[name] = value
+        return given
 
     def read_dataset(self, data_dir=None, classes=None):
         """Read the recipe's data set as `dca_keras.data.Splits`.
@@ -456,14 +482,14 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     values = tables["defaults"]
     values |= tables["dataset"].get(data, {})
     values.pop("follows_data", None)
-    if model in _models() and not _takes_filters(model):
+    if model in _models() and not _takes(model, "filters"):
         values.pop("filters", None)
     values |= tables.get("model", {}).get(model, {})
     values |= {k: v for k, v in overrides.items() if v is not None}
     if isinstance(values["image_size"], int):
         values["image_size"] = [values["image_size"]] * 2
     for name in PATHS:
-        if values.get(name) not in (None, "memory", "none"):
+        if values.get(name) not in (None, "memory", "none", "imagenet"):
             values[name] = str(Path(values[name]).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)
 

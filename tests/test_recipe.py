@@ -293,3 +293,26 @@ def test_widths_are_for_architectures_that_have_them(monkeypatch):
     recipe = make_recipe("my_net", "synthetic", filters=(4, 8))
     with pytest.raises(ValueError, match="`filters` must be left out for my_n"):
         recipe.build_model()
+
+
+def test_a_recipe_builds_over_a_backbone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = make_recipe(
+        "unet_with", "synthetic", backbone="vgg16", image_size=32, freeze=True
+    )
+    assert recipe.patch_size == 16
+    assert recipe.filters is None
+    model = recipe.build_model()
+    assert model.name == "unet_with_vgg16_dca"
+    assert not model.get_layer("block1_conv1").trainable
+    words = recipe.command().split()
+    assert words[words.index("--backbone") + 1] == "vgg16"
+    assert "--freeze" in words
+    named = make_recipe("unet_with", backbone_weights="imagenet")
+    assert named.backbone_weights == "imagenet"
+    file = make_recipe("unet_with", backbone_weights="vgg.weights.h5")
+    assert file.backbone_weights == str(tmp_path / "vgg.weights.h5")
+    with pytest.raises(
+        ValueError, match="`backbone` must be left out for unet"
+    ):
+        make_recipe("unet", backbone="vgg16").build_model()

@@ -271,7 +271,7 @@ def test_bad_arguments(builder, options, message):
         ("trans_unet", {"decoder_filters": (8,)}, "`decoder_filters` must be"),
         ("trans_unet", {"heads": 5}, "`heads` must divide the channels"),
         ("swin_unet", {"depths": (2, 2)}, "`depths` must be at least 3"),
-        ("swin_unet", {"heads": (3, 6)}, "`heads` must be 4 positive"),
+        ("swin_unet", {"heads": (3, 6)}, "`heads` must be 3 positive"),
         ("swin_unet", {"window": 0}, "`window` must be a positive integer"),
         ("swin_unet", {"width": 1.5}, "`width` must be a positive integer"),
     ],
