@@ -178,7 +178,8 @@ def plan(model, splits, fingerprint, given):
     given = {name: value for name, value in given.items() if value is not None}
     if "image_size" in given:
         given["image_size"] = _as_sides(fingerprint.rank, given["image_size"])
-    facts = Facts(model, fingerprint, given, given.copy())
+    measured = fingerprint.at(given.get("spacing"))
+    facts = Facts(model, measured, given, given.copy())
     reasons = {}
     for rule in RULES:
         if rule.name in given:

@@ -129,6 +129,12 @@ def test_what_is_given_is_kept_and_the_rest_fits():
     assert (deep.image_size, deep.patch_size) == ((48, 64, 48), 8)
 
 
+def test_sides_are_those_at_the_spacing_that_is_given():
+    recipe = planned(HIPPOCAMPUS, spacing=(2.0, 2.0, 2.0)).recipe
+    halved = planned(volumes((18, 25, 18))).recipe
+    assert recipe.image_size == halved.image_size
+
+
 def test_a_small_machine_has_smaller_batches_and_sides(machine):
     def on(gib):
         machine.setattr(_facts, "memory", lambda: gib * GIB)

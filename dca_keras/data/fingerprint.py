@@ -52,6 +52,29 @@ class Fingerprint:
     intensities: tuple[tuple[float, float] | None, ...] | None
     class_shares: tuple[float, ...]
 
+    def at(self, spacing):
+        """Return the fingerprint as it is at another spacing.
+
+        Args:
+            spacing: Millimetres (depth, height, width) from voxel to voxel;
+                None for the median.
+
+        Raises:
+            ValueError: If these are not as many as the volumes have sides.
+        """
+        if spacing is None or self.spacing is None:
+            return self
+        if len(spacing) != len(self.spacing):
+            raise ValueError(
+                f"`spacing` must be {len(self.spacing)} numbers, one a side. "
+                f"Received: {spacing!r}"
+            )
+        shapes = tuple(
+            grid_shape(shape, self.spacing, spacing) for shape in self.shapes
+        )
+        spacing = tuple(map(float, spacing))
+        return dataclasses.replace(self, shapes=shapes, spacing=spacing)
+
     def to_dict(self):
         """Return a dictionary that JSON can hold."""
         return dataclasses.asdict(self)

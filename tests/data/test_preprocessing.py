@@ -193,6 +193,18 @@ def test_a_fingerprint_of_volumes():
         assert kind.from_dict(json.loads(text)) == thing
 
 
+def test_a_fingerprint_at_another_spacing():
+    splits = make_splits()
+    found = measure(splits)
+    finer = found.at((1, 2, 0.5))
+    assert finer.spacing == (1, 2, 0.5)
+    assert finer.shapes == ((12, 4, 20), (18, 4, 20), (24, 4, 20))
+    assert finer.intensities == found.intensities
+    assert found.at(None) is found
+    with pytest.raises(ValueError, match="`spacing` must be 3 numbers"):
+        found.at((1, 1))
+
+
 def test_a_fingerprint_of_images():
     splits = read_dataset("synthetic")
     splits = dataclasses.replace(splits, train=splits.train[:5])
