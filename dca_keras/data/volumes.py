@@ -25,7 +25,9 @@ def read_volume(path):
     Raises:
         ValueError: If it can't be read. It names the file.
     """
-    return _cached_volume(path).values()
+    with _looking_up:
+        volume = _cached_volume(path)
+    return volume.values()
 
 
 class _CachedVolume:
@@ -43,6 +45,7 @@ class _CachedVolume:
             return self._values
 
 
+_looking_up = threading.Lock()
 _cached_volume = functools.lru_cache(maxsize=4)(_CachedVolume)
 
 

@@ -1,4 +1,6 @@
 import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel
 import numpy as np
@@ -177,3 +179,22 @@ def test_names_the_extra(tmp_path, monkeypatch, name):
         ImportError, match=r'pip install "dca-keras\[volumes\]"'
     ):
         read_image(tmp_path / name)
+
+
+def test_threads_read_different_volumes_at_once(monkeypatch):
+    both = threading.Barrier(2)
+    read = []
+
+    def slowly(path):
+        both.wait(timeout=20)
+        read.append(path)
+        return np.zeros(3)
+
+    monkeypatch.setattr(volumes, "_read_volume", slowly)
+    volumes._cached_volume.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(volumes.read_volume, ["a", "a", "b", "b"]))
+    finally:
+        volumes._cached_volume.cache_clear()
+    assert sorted(read) == ["a", "b"]  # Each of them once.
