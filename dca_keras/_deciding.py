@@ -21,8 +21,8 @@ WIDTHS, GPU_WIDTHS = (16, 32, 64, 128, 256), (32, 64, 128, 256, 512)
 # Smallest side of a volume that has all stages, not one less.
 DEEP_SIDE = 64
 BATCHES = {2: 8, 3: 2}  # for images, and for volumes
-# Passes of an image or a volume through the network in all epochs.
-PASSES = 8_000
+# Passes of an image, or of a volume, through the network in all epochs.
+PASSES = {2: 8_000, 3: 5_000}
 EPOCHS = (20, 200)  # at least and at most
 MOST_EPOCHS = 1000  # where the user gives the minutes
 MINUTES = 25
@@ -127,7 +127,7 @@ def epochs(facts):
     if "minutes" in facts.given:
         return MOST_EPOCHS, "at most; `--minutes` chooses"
     cases = facts.data.cases
-    found = int(np.clip(round(PASSES / cases), *EPOCHS))
+    found = int(np.clip(round(PASSES[facts.data.rank] / cases), *EPOCHS))
     return found, f"for {cases} to train on; fewer where `--minutes` says so"
 
 

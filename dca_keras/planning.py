@@ -87,9 +87,10 @@ RULES = (
     Rule(
         "epochs",
         decide.epochs,
-        f"{decide.PASSES} divided by the images to train on, but "
+        f"{decide.PASSES[2]} divided by the images to train on, but "
         f"{decide.EPOCHS[0]} to {decide.EPOCHS[1]}; {decide.MOST_EPOCHS} where "
         "`--minutes` is given",
+        f"{decide.PASSES[3]} divided by the volumes, likewise",
     ),
     Rule(
         "minutes",

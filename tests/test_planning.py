@@ -67,7 +67,7 @@ PLANS = [
     (HIPPOCAMPUS, {"image_size": (40, 56, 40), "sampling": "crop"}),
     (HIPPOCAMPUS, {"filters": (16, 32, 64, 128), "patch_size": 4}),
     (HIPPOCAMPUS, {"channels": 1, "num_classes": 3, "spacing": (1, 1, 1)}),
-    (HIPPOCAMPUS, {"batch_size": 2, "epochs": 50, "minutes": 25}),
+    (HIPPOCAMPUS, {"batch_size": 2, "epochs": 31, "minutes": 25}),
     (HIPPOCAMPUS, {"augment_intensity": True, "cache": "memory"}),
     # Thin depth stays whole, and the long sides are cut.
     (THICK_SLICES, {"image_size": (16, 128, 128), "num_classes": 4}),
