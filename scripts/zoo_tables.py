@@ -99,6 +99,8 @@ def _plain(value):
 def _setting(result):
     """What must be equal for two results to stand in one table."""
     free = ("seed", "dca", "channel_attention", "spatial_attention", "cache")
+    if is_volume(result):  # Where it follows the data, it is DCA's alone.
+        free += ("patch_size",)
     recipe = {k: v for k, v in result["recipe"].items() if k not in free}
     return json.dumps([recipe, result["split"]], sort_keys=True)
 
