@@ -108,9 +108,10 @@ class Crops:
 
 
 def load_grid(sample):
-    """Load a sample as a `Grid`."""
+    """Load a sample as a `Grid`, its mask in as few bytes as it needs."""
     image, mask = sample.load()
-    return Grid(image, mask, find_places(mask))
+    small = mask.astype(np.min_scalar_type(mask.max()))
+    return Grid(image, small, find_places(small))
 
 
 def find_places(mask):

@@ -22,6 +22,7 @@ from dca_keras.training._state import (
     use_previous,
 )
 from dca_keras.training._usable import open_dataset
+from dca_keras.training._validation import make_predictor
 
 
 def train(
@@ -105,8 +106,11 @@ def train(
         *(strategy, state.epochs, console),
     )
     if tensorboard and writes:
+        predictor = make_predictor(model, strategy)
         splits = dataset.splits
-        epochs.callbacks.append(_open_tensorboard(run, model, splits, recipe))
+        epochs.callbacks.append(
+            _open_tensorboard(run, predictor, splits, recipe)
+        )
     with _saying_how_to_go_on(run, console):
         if recipe.minutes is None or timing is not None:
             epochs.fit(recipe, state.arrays)
@@ -175,11 +179,11 @@ def _write_facts(run, dataset):
         write_json(run.path("classes"), splits.classes)
 
 
-def _open_tensorboard(run, model, splits, recipe):
+def _open_tensorboard(run, predictor, splits, recipe):
     from dca_keras.training._tensorboard import TensorBoard
 
-    folder = run.path("tensorboard")
-    return TensorBoard(folder, model, splits.val, recipe.image_size)
+    folder, seen = run.path("tensorboard"), (recipe.image_size, recipe.sampling)
+    return TensorBoard(folder, predictor, splits.val, *seen)
 
 
 @contextlib.contextmanager
