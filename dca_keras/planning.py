@@ -4,6 +4,7 @@
 prints it for the documentation.
 """
 
+import dataclasses
 import typing
 
 from dca_keras import _deciding as decide
@@ -141,7 +142,7 @@ def plan_recipe(model="unet", data="image_folder", data_dir=None, **given):
     Raises:
         ValueError: If the data set can't be read, or a value is wrong.
     """
-    from dca_keras.data import measure, read_dataset
+    from dca_keras.data import read_dataset
 
     given |= {"data": data, "data_dir": data_dir}
     sides = given.get("image_size")
@@ -156,7 +157,8 @@ def plan_recipe(model="unet", data="image_folder", data_dir=None, **given):
     }
     splits = read_dataset(data, **reading)
     given["image_size"] = sides
-    return plan(model, splits, measure(splits), given)
+    fingerprint = _measure(splits, recipe.skip_broken)
+    return plan(model, splits, fingerprint, given)
 
 
 def plan(model, splits, fingerprint, given):
@@ -205,6 +207,17 @@ def markdown_table():
         option = _fields.option_name(name)
         lines.append(f"| `{option}` | {images} | {volumes} |")
     return "\n".join(lines)
+
+
+def _measure(splits, skip_broken):
+    """Measure the samples that can be loaded; list all others."""
+    from dca_keras.data import check_samples, measure
+
+    try:
+        return measure(splits)
+    except ValueError:
+        good, _ = check_samples(splits.train, skip_broken=skip_broken)
+        return measure(dataclasses.replace(splits, train=good))
 
 
 def _as_sides(rank, sides):

@@ -488,6 +488,8 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     values |= {k: v for k, v in overrides.items() if v is not None}
     if isinstance(values["image_size"], int):
         values["image_size"] = [values["image_size"]] * 2
+    if len(values["image_size"]) == 3:  # Volumes keep their scale.
+        values.setdefault("sampling", "crop")
     for name in PATHS:
         if values.get(name) not in (None, "memory", "none", "imagenet"):
             values[name] = str(Path(values[name]).expanduser().absolute())

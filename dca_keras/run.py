@@ -1,5 +1,6 @@
 """The folder of a run: the one place that knows what is in it."""
 
+import dataclasses
 import functools
 import json
 import sys
@@ -166,6 +167,14 @@ class Run:
             if missing := self._missing_plugins():
                 raise ValueError(f"{error}. {missing}") from error
             raise _not_a_recipe(self.path("recipe"), error) from error
+
+    @property
+    def command(self):
+        """The command line that trains its recipe again, in as many epochs."""
+        recipe = self.recipe
+        if "timing" in self.record:  # Its minutes have chosen them.
+            recipe = dataclasses.replace(recipe, minutes=None)
+        return recipe.command()
 
     @functools.cached_property
     def samples(self):

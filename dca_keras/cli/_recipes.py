@@ -62,3 +62,18 @@ def choose_recipe(resumed=None, **given):
         table.add_row(name, text)
     err.print(table, highlight=False, markup=False)
     return plan.recipe, plan.fingerprint
+
+
+def open_early(devices, *, strategy="single", data="synthetic", **_):
+    """Open a strategy before planning builds a model, which is too late.
+
+    Returns:
+        The strategy; None for a single device, and where nothing is planned.
+    """
+    from dca_keras.recipe import follows_data
+
+    if strategy not in ("mirrored", "multi_worker") or not follows_data(data):
+        return None
+    from dca_keras.training import strategies
+
+    return strategies.open_strategy(strategy, devices)

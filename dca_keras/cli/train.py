@@ -12,7 +12,11 @@ from dca_keras.cli._options import (
     print_scores,
     recipe_options,
 )
-from dca_keras.cli._recipes import choose_recipe, name_dataset
+from dca_keras.cli._recipes import (
+    choose_recipe,
+    name_dataset,
+    open_early,
+)
 from dca_keras.recipe import Recipe
 
 WRITTEN = ("model", "history", "metrics", "pictures", "report")
@@ -63,6 +67,8 @@ def train(
     from dca_keras.training import train as train_recipe
 
     given = name_dataset(folder, given)
+    devices = devices.split(",") if devices else None
+    strategy = open_early(devices, **given)
     recipe, fingerprint = choose_recipe(
         output if resume else None, plugins=plugins, **given
     )
@@ -73,7 +79,8 @@ def train(
         overwrite=overwrite,
         resume=resume,
         tensorboard=tensorboard,
-        devices=devices.split(",") if devices else None,
+        devices=devices,
+        strategy=strategy,
         fingerprint=fingerprint,
         console=err,
     )

@@ -63,7 +63,7 @@ def evaluate_run(run, split="test", data_dir=None, console=None, grid=None):
         "split": split,
         "parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         **_summarize_history(run),
-        "command": recipe.command(),
+        "command": run.command,
         "recipe": _without_paths(recipe),
     }
     return evaluate_on(

@@ -15,8 +15,14 @@ from dca_keras.training._validation import ValidateInWindows, make_predictor
 from dca_keras.training.callbacks import ShowProgress
 
 
-def open_strategy(recipe, devices):
-    """Return a recipe's strategy; `None` for a single device."""
+def open_strategy(recipe, devices, strategy=None):
+    """Return a recipe's strategy; `None` for a single device.
+
+    Args:
+        recipe: A `Recipe`.
+        devices: Names for the strategy, see `strategies.open_strategy`.
+        strategy: The strategy, if it is open already.
+    """
     if recipe.strategy == "single":
         if devices:
             raise ValueError("`devices` need `strategy` mirrored.")
@@ -26,7 +32,8 @@ def open_strategy(recipe, devices):
             "`dtype` mixed_float16 needs `strategy` single, because its loss "
             "scaling is not spread over devices. Use mixed_bfloat16."
         )
-    strategy = strategies.open_strategy(recipe.strategy, devices)
+    if strategy is None:
+        strategy = strategies.open_strategy(recipe.strategy, devices)
     count = strategies.count_devices(strategy)
     if recipe.batch_size % count:
         raise ValueError(

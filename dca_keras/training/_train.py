@@ -32,6 +32,7 @@ def train(
     overwrite=False,
     resume=False,
     devices=None,
+    strategy=None,
     tensorboard=False,
     fingerprint=None,
     console=None,
@@ -68,6 +69,8 @@ def train(
             none, one is begun. If its checkpoint is damaged, the one before
             is used, and the console says so.
         devices: Names for the strategy, see `strategies.open_strategy`.
+        strategy: What that function returned, if the strategy is open
+            already. It has to be before the backend computes anything.
         tensorboard: Whether to write scores and pictures for TensorBoard into
             the folder `tensorboard` of the run.
         fingerprint: What `dca_keras.data.measure` said of the data set; None
@@ -85,7 +88,7 @@ def train(
     """
     run = Run(output)
     console = console or Console(stderr=True)
-    strategy = open_strategy(recipe, devices)
+    strategy = open_strategy(recipe, devices, strategy)
     writes = strategy is None or strategies.is_chief(strategy)
     if writes:
         check_folder(run, overwrite or resume)
@@ -142,6 +145,7 @@ def _open_dataset(recipe, model, fingerprint, console):
     """Open the data set, and check a first batch."""
     dataset = open_dataset(recipe, console, fingerprint)
     first = dataset.splits.train[: recipe.batch_size]
+    _check_rank(recipe, first[0])
     check_batch(
         make_dataset(
             first,
@@ -155,6 +159,16 @@ def _open_dataset(recipe, model, fingerprint, console):
         model=model,
     )
     return dataset
+
+
+def _check_rank(recipe, sample):
+    rank = sample.load()[1].ndim - 1
+    if len(recipe.image_size) != rank:
+        raise ValueError(
+            f"`image_size` must have {rank} sides, as {recipe.data} holds "
+            f"{'images' if rank == 2 else 'volumes'}. Received: "
+            f"{recipe.image_size}"
+        )
 
 
 def _prepare_folder(run, record, dataset, state, console):

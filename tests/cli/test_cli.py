@@ -216,7 +216,10 @@ BAD_TRAINING = [
     ("--data cifar", "Error: `--data` must be one of '"),
     ("--image-size 100", "Error: `--image-size` sides must be multiples of 16"),
     ("--image-size big", "Error: `--image-size` must be integers with 'x'"),
-    ("--image-size 64x64x64", "Error: `--image-size` must be two positive"),
+    (
+        "--image-size 64x64x64",
+        "Error: `--image-size` must have 2 sides, as ",
+    ),
     ("--filters 4;8;16", "Error: `--filters` must be integers with ','"),
     ("--num-classes 0", "Error: `--num-classes` must be a positive integer"),
     ("--epochs 0", "Error: `--epochs` must be a positive integer"),

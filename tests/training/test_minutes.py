@@ -103,6 +103,8 @@ def test_a_run_notes_its_epochs_and_goes_on_with_them(
     record = json.loads((whole / "recipe.json").read_text())
     assert record["recipe"]["epochs"] == record["timing"]["epochs"] == 4
     assert record["timing"]["most_epochs"] == 4
+    assert "--epochs 4" in dca_keras.Run(whole).command
+    assert "--minutes" not in dca_keras.Run(whole).command
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(_epochs, "StopEarly", Interrupted)
         train(recipe, stopped, console=QUIET)
