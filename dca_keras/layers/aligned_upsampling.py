@@ -15,14 +15,15 @@ class AlignedUpsampling(keras.layers.Layer):
     matrix whose rows hold at most two weights.
 
     Args:
-        size: Factor by which every side grows.
+        size: Factor by which every side grows, or a tuple with a factor for
+            each axis.
 
     Input shape:
         `(batch, height, width, channels)` or
         `(batch, depth, height, width, channels)`
 
     Output shape:
-        The same with every side times `size`.
+        The same with every side times its `size`.
     """
 
     def __init__(self, size=2, **kwargs):
@@ -30,11 +31,9 @@ class AlignedUpsampling(keras.layers.Layer):
         self.size = size
 
     def call(self, inputs):
-        if self.size == 1:
-            return inputs
         outputs = inputs
-        for axis in range(1, len(inputs.shape) - 1):
-            weights = self._weights(ops.shape(inputs)[axis])
+        for axis, size in self._axes(inputs):
+            weights = self._weights(ops.shape(inputs)[axis], size)
             outputs = _along(axis, weights, outputs)
         return outputs
 
@@ -47,30 +46,45 @@ class AlignedUpsampling(keras.layers.Layer):
         Returns:
             Gradient of the input, of its shape.
         """
-        if self.size == 1:
-            return upstream
-        for axis in reversed(range(1, len(upstream.shape) - 1)):
-            weights = self._weights(ops.shape(upstream)[axis] // self.size)
-            upstream = _along(axis, ops.transpose(weights), upstream)
+        for axis, size in reversed(self._axes(upstream)):
+            side = ops.shape(upstream)[axis] // size
+            weights = ops.transpose(self._weights(side, size))
+            upstream = _along(axis, weights, upstream)
         return upstream
 
-    def _weights(self, side):
+    def _axes(self, x):
+        """Return the axes along which something is to be done."""
+        sizes = along_axes(self.size, len(x.shape) - 2)
+        return [(axis, n) for axis, n in enumerate(sizes, 1) if n > 1]
+
+    def _weights(self, side, size):
         """Return `(side * size, side)` weights, whose rows sum to one."""
         # Known sides give a constant, which no graph has to compute.
         of = np if isinstance(side, int) else ops
         coarse = of.arange(side, dtype="float32")
-        fine = of.arange(side * self.size, dtype="float32")
+        fine = of.arange(side * size, dtype="float32")
         places = fine * coarse[-1] / fine[-1]
         distance = of.abs(of.expand_dims(places, 1) - coarse)
         return ops.cast(of.maximum(1 - distance, 0), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         batch, *sides, channels = input_shape
-        sides = (side and side * self.size for side in sides)
+        sizes = along_axes(self.size, len(sides))
+        sides = (
+            side and side * size
+            for side, size in zip(sides, sizes, strict=True)
+        )
         return (batch, *sides, channels)
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
+
+
+def along_axes(size, dimensions):
+    """Return a size for each axis, of one for all or one for each."""
+    if isinstance(size, (list, tuple)):
+        return tuple(size)
+    return (size,) * dimensions
 
 
 def _along(axis, weights, inputs):

@@ -1,6 +1,7 @@
 import keras
 
 from dca_keras.config import DCAConfig, is_positive_int
+from dca_keras.layers.aligned_upsampling import along_axes
 from dca_keras.layers.channel_cross_attention import ChannelCrossAttention
 from dca_keras.layers.cross_attention import check_heads
 from dca_keras.layers.patch_embedding import PatchEmbedding
@@ -36,7 +37,7 @@ class DualCrossAttention(keras.layers.Layer):
 
     Args:
         patch_sizes: One pooling window a skip, in pixels of that skip, in
-            the skips' order.
+            the skips' order: its side, or a tuple with a side for each axis.
         blocks: Number of times that channel and spatial attention follow each
             other.
         channel_heads: Number of heads of the channel attention.
@@ -108,12 +109,7 @@ class DualCrossAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not all(is_positive_int(size) for size in patch_sizes):
-            raise ValueError(
-                "`patch_sizes` must be positive integers, one a skip. "
-                f"Received: {patch_sizes}."
-            )
-        self.patch_sizes = tuple(patch_sizes)
+        self.patch_sizes = tuple(_patch_size(size) for size in patch_sizes)
         self.blocks = blocks
         self.channel_heads = channel_heads
         self.spatial_heads = spatial_heads
@@ -239,13 +235,21 @@ class DualCrossAttention(keras.layers.Layer):
         grids = []
         for shape, patch in zip(shapes, self.patch_sizes, strict=True):
             sides = shape[1:-1]
-            if any(side is not None and side % patch for side in sides):
+            windows = along_axes(patch, len(sides))
+            if len(windows) != len(sides):
+                raise ValueError(
+                    "`patch_sizes` must have a number, or one for each axis, "
+                    f"for every skip. Received: {patch} for a skip of shape "
+                    f"{shape}."
+                )
+            pairs = list(zip(sides, windows, strict=True))
+            if any(side is not None and side % size for side, size in pairs):
                 raise ValueError(
                     "`patch_sizes` must divide the sides of their skips. "
                     f"Received: patch size {patch} for a skip of shape "
                     f"{shape}."
                 )
-            grids.append(tuple(side and side // patch for side in sides))
+            grids.append(tuple(side and side // size for side, size in pairs))
         for sides in zip(*grids, strict=True):
             if len(set(sides) - {None}) > 1:
                 raise ValueError(
@@ -277,3 +281,14 @@ class DualCrossAttention(keras.layers.Layer):
             "recompute": self.recompute,
             "fast": self.fast,
         }
+
+
+def _patch_size(size):
+    """Return a patch size as it is kept; a list, as files have it, too."""
+    sides = tuple(size) if isinstance(size, (list, tuple)) else (size,)
+    if not sides or not all(is_positive_int(side) for side in sides):
+        raise ValueError(
+            "`patch_sizes` must be positive integers, or one for each axis, "
+            f"one a skip. Received: {size}."
+        )
+    return sides if isinstance(size, (list, tuple)) else size

@@ -1,9 +1,11 @@
 import math
+import operator
 
 import keras
 from keras import ops
 
 from dca_keras.layers.affine import Affine
+from dca_keras.layers.aligned_upsampling import along_axes
 
 
 @keras.saving.register_keras_serializable(package="dca_keras")
@@ -14,7 +16,8 @@ class PatchEmbedding(keras.layers.Layer):
     `patch_size`; the tokens T_i keep the map's C_i channels.
 
     Args:
-        patch_size: Side of the pooling window in pixels of the map itself.
+        patch_size: Side of the pooling window in pixels of the map itself,
+            or a tuple with a side for each axis.
 
     Input shape:
         `(batch, height, width, channels)` or
@@ -38,11 +41,12 @@ class PatchEmbedding(keras.layers.Layer):
 
     def call(self, inputs):
         grid = inputs
-        if self.patch_size > 1:
+        sizes = along_axes(self.patch_size, len(inputs.shape) - 2)
+        if max(sizes) > 1:
             grid = ops.average_pool(
                 inputs,
-                self.patch_size,
-                self.patch_size,
+                sizes,
+                sizes,
                 "valid",
                 data_format="channels_last",
             )
@@ -54,7 +58,8 @@ class PatchEmbedding(keras.layers.Layer):
         sides = input_shape[1:-1]
         tokens = None
         if None not in sides:
-            tokens = math.prod(side // self.patch_size for side in sides)
+            sizes = along_axes(self.patch_size, len(sides))
+            tokens = math.prod(map(operator.floordiv, sides, sizes))
         return (input_shape[0], tokens, input_shape[-1])
 
     def get_config(self):

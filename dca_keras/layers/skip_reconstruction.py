@@ -1,8 +1,10 @@
+import operator
+
 import keras
 from keras import ops
 
 from dca_keras.layers import _fast
-from dca_keras.layers.aligned_upsampling import AlignedUpsampling
+from dca_keras.layers.aligned_upsampling import AlignedUpsampling, along_axes
 from dca_keras.layers.cross_attention import EPSILON
 from dca_keras.layers.initializers import torch_uniform, torch_uniform_bias
 
@@ -17,7 +19,8 @@ class SkipReconstruction(keras.layers.Layer):
     function for 1/patch_size² of the work.
 
     Args:
-        patch_size: Side of one token's square, in pixels of the skip.
+        patch_size: Side of one token's square, in pixels of the skip, or a
+            tuple with a side for each axis.
         token_activation: Whether tokens first pass LayerNorm and GELU, as in
             the paper's figure 2.
         fast: Whether to compute the same function with less time and memory.
@@ -106,7 +109,8 @@ class SkipReconstruction(keras.layers.Layer):
     def _to_grid(self, tokens, skip):
         """Arrange `(batch, tokens, channels)` as the skip's token grid."""
         _, *sides, channels = ops.shape(skip)
-        grid = (side // self.patch_size for side in sides)
+        sizes = along_axes(self.patch_size, len(sides))
+        grid = map(operator.floordiv, sides, sizes)
         return ops.reshape(tokens, (-1, *grid, channels))
 
     def compute_output_shape(self, tokens_shape, skip_shape):

@@ -4,7 +4,7 @@ import dataclasses
 
 from dca_keras._functional import functional
 from dca_keras.config import DCAConfig
-from dca_keras.surgery._attention import make_attention
+from dca_keras.surgery._attention import fit_heads, make_attention
 from dca_keras.surgery._choose import (
     anatomy_of,
     chosen_tensors,
@@ -36,10 +36,13 @@ def insert_dca(model, skips=None, config=None, start="paper", name=None):
         skips: What to attend to, at least two: names of layers, layers, Keras
             tensors or `Skip`s. Layers of models in the model are named as
             "outer/inner". `None` is what `find_skips` finds.
-        config: A `DCAConfig`; `None` is the paper's. Its `patch_size` is in
-            pixels of the finest skip; `None` is the smallest possible, one
-            pixel of the coarsest skip. Skips of one resolution have the same
-            patch size.
+        config: A `DCAConfig`; `None` is the paper's, with fewer than four
+            spatial heads where four do not divide the skips' channels. Its
+            `patch_size` is in pixels of the finest skip; `None` is the
+            smallest possible, one pixel of the coarsest skip. Skips of one
+            resolution have the same patch size. Where the model pools its
+            axes differently, a patch has a side for each axis, and
+            `patch_size` is the longest of the finest skip's.
         start: "paper", where DCA changes what the skips carry from the first
             step on, or "identity", which is ours: the skips pass untouched,
             plus a learned gate, zero at first, times what DCA changes of
@@ -64,7 +67,7 @@ def insert_dca(model, skips=None, config=None, start="paper", name=None):
     >>> model = insert_dca(model, start="identity")
     >>> model.compile("adam", "binary_crossentropy")
     """
-    config = _check(config, start)
+    wanted = _check(config, start)
     graph = Graph(model)
     if skips is None:
         _, pairs = find(graph)
@@ -82,7 +85,9 @@ def insert_dca(model, skips=None, config=None, start="paper", name=None):
     anatomy = anatomy_of(graph, tensors)
     scope, tensors = place(anatomy, tensors, ends)
     tensors = sorted(tensors, key=lambda x: x.scale)
-    attention = make_attention(graph, tensors, config)
+    if config is None:
+        wanted = fit_heads(wanted, tensors)
+    attention = make_attention(graph, tensors, wanted)
 
     def build(copies):
         edit = Edit(

@@ -200,6 +200,7 @@ def test_skips_that_do_not_fit(options, shapes, message):
     ("options", "message"),
     [
         ({"patch_sizes": (4, 0)}, "`patch_sizes` must be positive integers"),
+        ({"patch_sizes": ((4, 0),)}, "`patch_sizes` must be positive integers"),
         ({"blocks": 0}, "`blocks` must be a positive integer"),
         ({"spatial_heads": -4}, "`spatial_heads` must be a positive integer"),
         ({"channel_attention": None}, "`channel_attention` must be True or"),
@@ -208,3 +209,26 @@ def test_skips_that_do_not_fit(options, shapes, message):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         DualCrossAttention(**options)
+
+
+def test_patches_with_a_side_for_each_axis():
+    """Doubled along one axis, pixels and patches give the outputs doubled."""
+    rng = np.random.default_rng(0)
+    skips = [rng.random((2, side, side, 8), dtype="float32") for side in (8, 4)]
+    square = DualCrossAttention((4, 2))
+    expected = numpy(square(skips))
+    flat = DualCrossAttention(((4, 8), (2, 4)), fast=False)
+    doubled = [np.repeat(skip, 2, axis=2) for skip in skips]
+    flat.build([skip.shape for skip in doubled])
+    flat.set_weights(square.get_weights())
+    for once, twice in zip(expected, numpy(flat(doubled)), strict=True):
+        assert twice.shape == (*once.shape[:2], 2 * once.shape[2], 8)
+        np.testing.assert_allclose(twice[:, :, 0], once[:, :, 0], atol=1e-5)
+        np.testing.assert_allclose(twice[:, :, -1], once[:, :, -1], atol=1e-5)
+    fast = DualCrossAttention(flat.patch_sizes)
+    fast.build([skip.shape for skip in doubled])
+    fast.set_weights(square.get_weights())
+    for slow, quick in zip(
+        numpy(flat(doubled)), numpy(fast(doubled)), strict=True
+    ):
+        np.testing.assert_allclose(quick, slow, atol=1e-5)

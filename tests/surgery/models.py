@@ -186,3 +186,17 @@ def two_images(sides=(32, 32)):
         x = layers.Add()([x, skip])
     outputs = {"mask": layers.Conv2D(1, 1, name="mask")(x)}
     return keras.Model({"before": one, "after": two}, outputs)
+
+
+def flat_patches(sides=(8, 16, 16)):
+    """Volumes of thick slices: the first pooling leaves the depth alone."""
+    inputs = x = keras.Input((*sides, 1))
+    skips = []
+    for i, (width, window) in enumerate(((4, (1, 2, 2)), (8, 2), (8, 2))):
+        x = layers.Conv3D(width, 3, padding="same", name=f"down_{i}")(x)
+        skips.append((x, window))
+        x = layers.MaxPooling3D(window)(x)
+    for skip, window in skips[::-1]:
+        x = layers.Conv3DTranspose(skip.shape[-1], window, window)(x)
+        x = layers.Concatenate()([x, skip])
+    return keras.Model(inputs, layers.Conv3D(1, 1)(x), name="flat")

@@ -24,6 +24,7 @@ BUILDERS = {
     "nested": models.unet_plus_plus,
     "backbone": models.pretrained_unet,
     "two images": models.two_images,
+    "flat patches": models.flat_patches,
 }
 
 
@@ -313,6 +314,20 @@ def test_config_reaches_the_layer():
     assert (layer.blocks, layer.channel_attention) == (2, False)
 
 
+def test_heads_follow_from_the_widths_unless_they_are_given():
+    model = models.residual_unet(widths=(6, 9, 3))
+    assert insert_dca(model).get_layer("dca").spatial_heads == 3
+
+
+def test_a_patch_has_a_side_for_each_axis():
+    model = models.flat_patches()
+    layer = insert_dca(model).get_layer("dca")
+    assert layer.patch_sizes == ((2, 4, 4), 2, 1)
+    config = DCAConfig(patch_size=8)
+    layer = insert_dca(model, config=config).get_layer("dca")
+    assert layer.patch_sizes == ((4, 8, 8), 4, 2)
+
+
 def test_dtype_policies_come_along():
     model = check.small(zoo.unet, dca=False, dtype="mixed_bfloat16")
     new = insert_dca(model)
@@ -441,12 +456,12 @@ def one_skip():
         (
             models.valid_unet,
             {},
-            r"one whole multiple .* \[\(None, 184, 184, 4\), "
+            r"whole multiples of .* \[\(None, 184, 184, 4\), "
             r"\(None, 88, 88, 8\)",
         ),
         (
             lambda: models.residual_unet(widths=(6, 9, 3)),
-            {},
+            {"config": DCAConfig()},
             r"Received: 4 for skips of \[6, 9\] channels. "
             r"Use `config=DCAConfig\(spatial_heads=3\)`",
         ),
@@ -454,6 +469,11 @@ def one_skip():
             models.residual_unet,
             {"config": DCAConfig(patch_size=3)},
             "`config.patch_size` must be a multiple of 2",
+        ),
+        (
+            models.flat_patches,
+            {"config": DCAConfig(patch_size=2)},
+            "`config.patch_size` must be a multiple of 4",
         ),
     ],
 )
