@@ -30,7 +30,7 @@ FLOORS = {
     "layers": 1,
     "losses": 2,
     "metrics": 1,
-    "plotting": 1,
+    "plotting": 2,
     "blocks": 2,
     "reference": 2,
     "weights": 3,
@@ -48,7 +48,8 @@ FLOORS = {
     "training": 9,
     "cli": 11,
 }
-MAY_USE_TENSORFLOW = {"data", "export", "training"}
+# Plotting takes gradients, for which each backend has its own function.
+MAY_USE_TENSORFLOW = {"data", "export", "plotting", "training"}
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"
 )

@@ -1,5 +1,6 @@
 """Predictions of trained models for images of any size, and for files."""
 
+from dca_keras.prediction._explain import explain_file
 from dca_keras.prediction._files import Predictions, predict_files
 from dca_keras.prediction._model import (
     gather_rows,
@@ -21,6 +22,7 @@ __all__ = [
     "Predictions",
     "Way",
     "choose_way",
+    "explain_file",
     "gather_rows",
     "load_run",
     "plan_prediction",

@@ -1,8 +1,4 @@
-"""Pictures of predicted masks.
-
-Drawn on matplotlib's `Figure`, without pyplot: its global state, and so the
-user's own figures and backend, stay as they are.
-"""
+"""Pictures of predicted masks."""
 
 import itertools
 from typing import NamedTuple

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from dca_keras import plotting
 from dca_keras._drawing import CLASS_COLOURS
 from dca_keras.evaluation._charts import (
     draw_differences,
@@ -14,6 +13,7 @@ from dca_keras.evaluation._charts import (
 from dca_keras.plotting import (
     OUTLINE_COLOURS,
     Case,
+    _masks,
     draw_outlines,
     draw_overlay,
     pick_cases,
@@ -58,8 +58,8 @@ def test_draws_a_picture(tmp_path, channels, classes):
 def test_tells_the_errors_apart():
     truth = np.array([[0, 1, 0, 1, 2]])
     prediction = np.array([[0, 1, 1, 0, 1]])
-    kinds = ["background", *plotting._ERROR_COLOURS]
-    errors = plotting._error_map(truth, prediction)[0]
+    kinds = ["background", *_masks._ERROR_COLOURS]
+    errors = _masks._error_map(truth, prediction)[0]
     assert [kinds[error] for error in errors] == [
         "background",
         "true positive",

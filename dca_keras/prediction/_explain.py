@@ -1,0 +1,112 @@
+"""What a run's model looks at in an image file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dca_keras.data import read_image, resize_image
+from dca_keras.data.channels import read_channels
+from dca_keras.data.volumes import volume_header
+from dca_keras.plotting import attention, grad_cam
+from dca_keras.run import Run
+
+
+def explain_file(
+    run, file, at, output=None, *, class_index=None, module=None, block=-1
+):
+    """Draw what a run's model looks at from one point of an image.
+
+    The model sees the image as in training: preprocessed, and resized to the
+    run's size; a run that was trained on crops sees the window around the
+    point, at the image's own scale.
+
+    Args:
+        run: The folder of a run.
+        file: An image, volume or stack, as `predict_files` takes it.
+        at: The point, `(x, y)` in the file's pixels from the upper left
+            corner; in a volume or stack `(x, y, z)`, where z is the slice.
+        output: The PNG file to write; `None` is `NAME_attention.png` among
+            the run's predictions.
+        class_index: Of the Grad-CAM, see `dca_keras.plotting.grad_cam`.
+        module, block: As in `dca_keras.plotting.attention`.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        ValueError: If the run or file can't be read, the point is not in the
+            image, or the model has no attention.
+    """
+    run, file = Run(run), Path(file)
+    model, recipe = run.load_model(), run.recipe
+    if output is None:
+        output = run.path("predictions") / f"{file.stem}_attention.png"
+    output = Path(output)
+    image, spacing = _read(run, file)
+    image, at = _slice(model, image, at)
+    if run.preprocessing is not None:
+        before = image.shape
+        image = run.preprocessing.image(image, spacing)
+        at = _moved(at, before, image.shape)
+    if recipe.sampling == "crop":
+        image, at = _window(image, at, recipe.image_size)
+    else:
+        before = image.shape
+        image = resize_image(image, recipe.image_size)
+        at = _moved(at, before, image.shape)
+    cam = grad_cam(model, image, class_index)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    attention(
+        model, image, at, module=module, block=block, cam=cam, path=output
+    )
+    return output
+
+
+def _read(run, file):
+    """Return the image as the run reads it, and its spacing or None."""
+    preprocessing, recipe = run.preprocessing, run.recipe
+    if preprocessing is None or preprocessing.intensities is None:
+        image = read_image(
+            file,
+            recipe.channels,
+            stack=True,
+            intensities=run.intensity_window,
+        )
+        return image, None
+    return read_channels([file]), volume_header(file)[1]
+
+
+def _slice(model, image, at):
+    """Check the point; of a stack, take the slice that a 2-D model sees."""
+    sides, at = image.shape[:-1], tuple(at)
+    if len(at) != len(sides) or not all(
+        0 <= i < side for i, side in zip(at, sides[::-1], strict=True)
+    ):
+        names = "x,y,z"[: 2 * len(sides) - 1]
+        raise ValueError(
+            f"`at` must be {names} in an image of "
+            f"{'×'.join(map(str, sides[::-1]))} pixels, counted from 0. "
+            f"Received: {','.join(map(str, at))}."
+        )
+    if len(sides) == 3 and len(model.input_shape) == 4:
+        return image[at[2]], at[:2]
+    return image, at
+
+
+def _moved(at, before, after):
+    """Return the point's place in the image after it was resized."""
+    pairs = zip(at, before[-2::-1], after[-2::-1], strict=True)
+    return tuple(int((i + 0.5) * new / old) for i, old, new in pairs)
+
+
+def _window(image, at, size):
+    """Cut the window around the point; what is beyond the image is 0."""
+    parts, pads, point = [], [], []
+    for i, side, wanted in zip(at[::-1], image.shape, size, strict=False):
+        start = int(np.clip(i - wanted // 2, 0, max(0, side - wanted)))
+        missing = max(0, wanted - side)
+        parts.append(slice(start, start + wanted))
+        pads.append((missing // 2, missing - missing // 2))
+        point.append(i - start + missing // 2)
+    window = np.pad(image[tuple(parts)], [*pads, (0, 0)])
+    return window, tuple(point[::-1])
