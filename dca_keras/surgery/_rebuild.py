@@ -198,10 +198,8 @@ def _take_over_state(layer, copy):
         for a, b in zip(old, new, strict=True)
     )
     if not same:
-        shapes = [[tuple(w.shape) for w in x.weights] for x in (layer, copy)]
-        raise _failure(
-            layer, f"weights of shapes {shapes[0]} became {shapes[1]}."
-        )
+        _take_over_variables(layer, copy)
+        return
     for a, b in zip(old, new, strict=True):
         store = {}
         a.save_own_variables(store)
@@ -211,3 +209,15 @@ def _take_over_state(layer, copy):
             )
     for a, b in zip(old, new, strict=True):  # a parent before its children
         b.trainable = a.trainable
+
+
+def _take_over_variables(layer, copy):
+    """Copy variables in their order, where sublayers are grouped otherwise."""
+    ours, theirs = (
+        [(w.name, tuple(w.shape)) for w in x.variables] for x in (layer, copy)
+    )
+    if ours != theirs:
+        raise _failure(layer, f"its variables {ours} became {theirs}.")
+    for old, new in zip(layer.variables, copy.variables, strict=True):
+        new.assign(old)
+    copy.trainable = layer.trainable

@@ -362,6 +362,18 @@ class Talkative(Unreadable):
         return {**config, "weights_in_it": 2}
 
 
+class Regrouped(Unreadable):
+    """Its config makes a layer with a sublayer more."""
+
+    def __init__(self, width, more=False, **kwargs):
+        super().__init__(width, **kwargs)
+        if more:
+            self.more = layers.Activation("linear")
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width, "more": True}
+
+
 def odd(width):
     return Unreadable(width, function=lambda x: x, name="odd")
 
@@ -397,7 +409,7 @@ def with_layer(layer, width=4):
 def test_layers_that_do_not_know_their_config():
     with pytest.raises(ValueError, match="Layer 'odd' .Unreadable. could not"):
         insert_dca(with_layer(odd))
-    for model in (with_layer(Talkative), Knowing(4)):
+    for model in (with_layer(Talkative), with_layer(Regrouped), Knowing(4)):
         new = insert_dca(model)
         assert {x.name for x in model.layers} < {x.name for x in new.layers}
         for y, expected in zip(
