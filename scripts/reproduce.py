@@ -27,6 +27,7 @@ VARIANTS = {
     "dca_channel": {"spatial_attention": False},
     "dca_spatial": {"channel_attention": False},
     "dca": {},
+    "dca_identity": {"start": "identity"},
 }
 
 

@@ -15,6 +15,7 @@ HEADINGS = {
     "dca_channel": "CCA alone",
     "dca_spatial": "SCA alone",
     "dca": "DCA",
+    "dca_identity": "DCA from the identity start, ours",
 }
 PAPER_DATA = {
     "glas": "GlaS",
