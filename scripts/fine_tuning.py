@@ -80,7 +80,7 @@ def _cells(score, sign):
 
 
 def main(
-    data_dir: Path,
+    data_dir: Annotated[Path, typer.Option(help="Images and masks.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
     epochs: Annotated[int, typer.Option(help="Before, and again after.")] = 20,
     image_size: int = 128,
