@@ -87,7 +87,7 @@ def main(
     learning_rate: float = 1e-3,
     runs: Path = Path("runs/fine_tuning"),
 ):
-    register_model(fine_tuned, listed=False)
+    register_model(fine_tuned)
     data = {
         "data": "image_folder",
         "data_dir": data_dir,
