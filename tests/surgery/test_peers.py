@@ -38,20 +38,33 @@ SWIN = [
     "swin_feature2",
     "swin_feature3",
 ]
+UNETR_PLUS_PLUS = [
+    "decoder_input_projection",
+    "stage_0_transformer_block_2",
+    "stage_1_transformer_block_2",
+    "stage_2_transformer_block_2",
+]
 MEDICAI = {
     "UNet": ("UNet", IMAGES, "resnet18", RESNET),
     "UNet3D": ("UNet", VOLUMES, "resnet18", RESNET),
     "AttentionUNet": ("AttentionUNet", IMAGES, "resnet18", RESNET),
     "AttentionUNet3D": ("AttentionUNet", VOLUMES, "resnet18", RESNET),
     "UNetPlusPlus": ("UNetPlusPlus", IMAGES, "resnet18", RESNET),
+    "UNetPlusPlus3D": ("UNetPlusPlus", VOLUMES, "resnet18", RESNET),
     "UPerNet": ("UPerNet", IMAGES, "resnet18", RESNET[1:]),
     "UNETR": ("UNETR", IMAGES, "vit_base", UNETR),
     "UNETR3D": ("UNETR", VOLUMES, "vit_base", UNETR),
+    "UNETRPlusPlus": (
+        "UNETRPlusPlus",
+        IMAGES,
+        "unetr_plusplus_encoder",
+        UNETR_PLUS_PLUS,
+    ),
     "SwinUNETR": ("SwinUNETR", IMAGES, "swin_tiny", SWIN),
     "TransUNet": ("TransUNet", IMAGES, "resnet18", RESNET),
 }
 # medicai's layers for these can't be read back from their own configs.
-UNREADABLE = {"UNETR", "UNETR3D", "SwinUNETR", "TransUNet"}
+UNREADABLE = {"UNETR", "UNETR3D", "UNETRPlusPlus", "SwinUNETR", "TransUNet"}
 # A layer of these fails in a graph, in medicai's own model as in ours.
 UNEXPORTABLE = {"UPerNet", "TransUNet"}
 # Builder and options of keras-unet-collection; how the skips' layers end.
@@ -87,6 +100,17 @@ def test_keras_unet_collection(name, tmp_path):
     for skip, end in zip(skips, COLLECTION[name], strict=False):
         assert skip.layer.endswith(end)
     check_peer(model, tmp_path)
+
+
+def test_a_decoder_that_drops_its_skips():
+    """The collection's U-Net++ hands `concat=False` to what should join."""
+    collection = pytest.importorskip("keras_unet_collection.models")
+    model = collection.unet_plus_2d(
+        IMAGES, WIDTHS, 1, output_activation="Sigmoid"
+    )
+    assert not find_skips(model)
+    with pytest.raises(ValueError, match="at least two skips. Found .* none"):
+        insert_dca(model)
 
 
 @pytest.mark.parametrize("kind", ["SegFormer", "DeepLabV3Plus"])
