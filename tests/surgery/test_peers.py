@@ -61,10 +61,18 @@ MEDICAI = {
         UNETR_PLUS_PLUS,
     ),
     "SwinUNETR": ("SwinUNETR", IMAGES, "swin_tiny", SWIN),
+    "SwinUNETR3D": ("SwinUNETR", VOLUMES, "swin_tiny", SWIN),
     "TransUNet": ("TransUNet", IMAGES, "resnet18", RESNET),
 }
 # medicai's layers for these can't be read back from their own configs.
-UNREADABLE = {"UNETR", "UNETR3D", "UNETRPlusPlus", "SwinUNETR", "TransUNet"}
+UNREADABLE = {
+    "UNETR",
+    "UNETR3D",
+    "UNETRPlusPlus",
+    "SwinUNETR",
+    "SwinUNETR3D",
+    "TransUNet",
+}
 # A layer of these fails in a graph, in medicai's own model as in ours.
 UNEXPORTABLE = {"UPerNet", "TransUNet"}
 # Builder and options of keras-unet-collection; how the skips' layers end.
