@@ -107,6 +107,8 @@ FOLDERS = {
     "below": dict(
         image="Kvasir-SEG/images/{}.jpg", mask="Kvasir-SEG/masks/{}.jpg"
     ),
+    "VOC": dict(image="JPEGImages/{}.jpg", mask="SegmentationClass/{}.png"),
+    "camel case": dict(image="TrainImages/{}.jpg", mask="TrainMasks/{}.png"),
     "one and two": dict(values=(1, 2)),
     "four greys": dict(values=(0, 85, 170, 255)),
     "one to three": dict(values=(1, 2, 3)),
@@ -400,7 +402,7 @@ def test_two_observers_must_be_chosen_between(tmp_path):
     with pytest.raises(
         ValueError,
         match=r"Image_00\.jpg has two masks, Image_00_1stHO\.png and "
-        r"Image_00_2ndHO\.png.*`masks=_1stHO`",
+        r"Image_00_2ndHO\.png.*`masks='\*_1stHO\.png'`",
     ):
         read_dataset("image_folder", tmp_path)
     for masks in ("*_2ndHO.png", "_2ndHO"):
@@ -502,6 +504,11 @@ def one_suffix_differs(folder):
     (folder / "3_mask.png").rename(folder / "3_seg.png")
 
 
+def one_mask_too_many(folder):
+    write(folder, "benign/b ({}).png", "benign/b ({})_mask.png")
+    save(folder / "benign/b (3)_mask_1.png", draw(3))
+
+
 def images_alone(folder):
     write(folder, "{}.png", "masks/{}.png")
     (folder / "masks").rename(folder.parent / "gone")
@@ -519,6 +526,8 @@ REFUSED = {
     instance_masks: "can't be told|without|has two masks",
     two_masks_in_a_folder: r"images/3\.png has two masks, 3\.png and 3\.tif",
     masks_of_two_observers: r"has two masks, 0_A\.png and 0_B\.png",
+    one_mask_too_many: r"b \(3\)_mask\.png and b \(3\)_mask_1\.png\. Say "
+    r"which to use: `masks='\*_mask\.png'`",
     one_suffix_differs: "without mask: 3|have no partner",
     images_alone: "can't be told which files are masks",
 }
