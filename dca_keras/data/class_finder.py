@@ -17,7 +17,12 @@ from dca_keras.data.class_checks import (
     check_strays,
     refuse,
 )
-from dca_keras.data.classes import Classes, read_mask_values
+from dca_keras.data.classes import (
+    Classes,
+    Entry,
+    generic_names,
+    read_mask_values,
+)
 from dca_keras.data.mask_scan import MaskScan, scan_masks
 
 MOST_CLASSES = 64
@@ -123,6 +128,11 @@ def _choose(scans, coloured, num_classes):
     numbers = not coloured and _are_numbers(values)
     if (num_classes or 0) > 1 and numbers and values[-1] < num_classes:
         return Classes.of(list(range(num_classes)), num_classes)
+    if num_classes == 1 and numbers and values.tolist() == [0, 1, 255]:
+        # Either way to write one class is known.
+        names = generic_names(2)
+        entries = ((0, names[0], 0), (1, names[1], 1), (1, names[1], 255))
+        return Classes(tuple(Entry(*entry) for entry in entries), 1)
     lossy = any(scan.lossy for scan in scans)
     if len(values) > 2 and not (numbers and values[-1] <= HIGHEST_NUMBER):
         values = _find_centres(scans, coloured, lossy)

@@ -554,6 +554,8 @@ def test_what_is_given_decides(tmp_path):
     np.testing.assert_array_equal(
         {s.name: s.load()[1] for s in everyone(splits)}["4"][..., 0], draw(4)
     )
+    save(tmp_path / "masks/3.png", draw(3))
+    check(read_dataset("image_folder", tmp_path, num_classes=1))
     empty_masks(tmp_path)
     splits = read_dataset("image_folder", tmp_path, num_classes=1)
     assert not splits.train[0].load()[1].any()
