@@ -132,7 +132,10 @@ def takes_argument(name, argument):
 
 
 def _with_weights(builder):
-    """Return a builder that takes `weights` as well."""
+    """Return a builder that takes `weights` as well, if it doesn't yet."""
+    signature = inspect.signature(builder)
+    if "weights" in signature.parameters:
+        return builder
 
     @functools.wraps(builder)
     def build(*args, weights=None, **kwargs):
@@ -141,7 +144,6 @@ def _with_weights(builder):
             load_weights(model, weights)
         return model
 
-    signature = inspect.signature(builder)
     weights = inspect.Parameter(
         "weights", inspect.Parameter.KEYWORD_ONLY, default=None
     )
