@@ -153,10 +153,13 @@ def _explain(error):
     """Return what an error of a converter or a runtime means."""
     # LiteRT runs operations that it lacks in TensorFlow, where that is linked.
     if missing := re.search(r"Flex([A-Z]\w+)", str(error)):
-        return (
-            f"LiteRT has no operation {missing[1]}. Export to ONNX or OpenVINO."
-        )
-    return error
+        reason = f"LiteRT has no operation {missing[1]}"
+    # Its converter precedes the reason by all places in the graph.
+    elif unfit := re.search(r"'tfl\.(\w+)' op ([^\n]+)", str(error)):
+        reason = f"LiteRT's operation {unfit[1]} {unfit[2]}"
+    else:
+        return error
+    return f"{reason}. Export to ONNX or OpenVINO."
 
 
 def _check_keras(version, extra):

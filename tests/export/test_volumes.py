@@ -13,11 +13,7 @@ from tests.export.exports import difference, draw, narrow_model
 from tests.export.serving import start_process
 from tests.volume_run import write_dataset, write_volume_run
 
-NEEDED = {
-    "onnx": ("tf2onnx", "onnxruntime"),
-    "openvino": ("openvino",),
-    "litert": ("ai_edge_litert",),
-}
+NEEDED = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino",)}
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +58,25 @@ def test_runtimes_say_the_same_of_volumes(tmp_path, format):
         pytest.importorskip(module)
     model = narrow_model("unet", True, (16, 16, 16, 2), num_classes=3)
     write, load = getattr(export, format), getattr(export, f"load_{format}")
-    if format == "litert":
-        with pytest.raises(
-            ValueError, match="LiteRT has no operation .*Pool3D"
-        ):
-            write(model, tmp_path / "unet")
-        assert list(tmp_path.iterdir()) == []
-        return
     done = write(model, tmp_path / "unet")
     assert done.difference < 1e-3
     volumes = draw(2, (16, 16, 16), 2)
     found = load(str(done.path))(volumes)
     assert difference(found, model.predict_on_batch(volumes)) < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, reason",
+    [("unet", "no operation MaxPool3D|AvgPool3D"), ("vnet", "prelu .* rank 4")],
+)
+def test_litert_says_what_it_lacks(tmp_path, name, reason):
+    pytest.importorskip("ai_edge_litert")
+    model = narrow_model(name, False, (16, 16, 16, 1))
+    with pytest.raises(ValueError, match=reason) as error:
+        export.litert(model, tmp_path / name)
+    assert len(str(error.value)) < 300
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checks_with_the_middle_of_volumes():

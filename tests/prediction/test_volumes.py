@@ -76,6 +76,22 @@ def test_resampling_moves_nothing(two_class_run, tmp_path, kind):
     np.testing.assert_allclose(*centres, atol=0.5)  # half a voxel
 
 
+def test_real_volumes_keep_their_grid(run, data_folder, tmp_path):
+    images = sorted((data_folder / "Task04_Hippocampus").rglob("imagesTr/*"))
+    if not images:
+        pytest.skip("the real volumes (shared/data) are not here")
+    result = predict_files(run, images[:2], tmp_path / "out")
+    assert result.broken == []
+    for path, scan in zip(result.written, images, strict=False):
+        assert path.name == scan.name.replace(".nii", "_mask.nii")
+        assert geometry(path) == geometry(scan)
+        values = nibabel.load(scan).get_fdata()
+        expected = np.digitize(values, [0, 100])  # Half way between levels.
+        found = np.asarray(nibabel.load(path).dataobj)
+        sure = np.all([np.abs(values - edge) > 1 for edge in (0, 100)], axis=0)
+        np.testing.assert_array_equal(found[sure], expected[sure])
+
+
 def test_a_volume_of_one_slice(run, tmp_path):
     for name, shape in (("a", (9, 1, 7)), ("b", (9, 7, 1)), ("c", (1, 1, 1))):
         mask = draw_structures(shape)
