@@ -54,3 +54,10 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
             page.read_text(),
         )
         assert not loaded, (page, loaded)
+
+
+def test_the_table_of_rules_is_what_the_rules_say():
+    from dca_keras.planning import markdown_table
+
+    text = (ROOT / "docs" / "rules.md").read_text()
+    assert text.strip() == markdown_table().strip()
