@@ -79,6 +79,10 @@ FOLLOWING = (
 )
 
 
+def _last_name(path):
+    return path if path.startswith("hf://") else Path(path).name
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides what a training run does.
@@ -171,6 +175,12 @@ class Recipe:
     spatial_attention: bool = same_field(DCAConfig, "spatial_attention")
     token_activation: bool = same_field(DCAConfig, "token_activation")
     start: str = same_field(DCAConfig, "start")
+    weights: str | None = field(
+        "Weights to start from: a run, a file, one of the shipped names or "
+        "hf://USER/NAME.",
+        dataclasses.replace(TEXT, text="a path or a name", show=_last_name),
+        None,
+    )
     image_size: tuple[int, ...] = field(
         "Size that the network is given: 256, or 192x256, height x width; "
         "48x64x48, depth x height x width, makes the 3-D model.",
@@ -493,6 +503,9 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     for name in PATHS:
         if values.get(name) not in (None, "memory", "none", "imagenet"):
             values[name] = str(Path(values[name]).expanduser().absolute())
+    weights = values.get("weights")  # A path, or a name.
+    if weights and Path(weights).expanduser().exists():
+        values["weights"] = str(Path(weights).expanduser().absolute())
     return Recipe.from_dict({"model": model, "data": data} | values)
 
 

@@ -278,7 +278,7 @@ def _without_paths(recipe):
         name: list(value) if isinstance(value, tuple) else value
         for name, value in recipe.to_dict().items()
     }
-    for name in PATHS:
+    for name in (*PATHS, "weights"):
         if values[name] is not None:
             values[name] = Path(values[name]).name
     return values

@@ -15,7 +15,12 @@ from dca_keras.sharing._card import write_card
 
 HUB = "hf://"
 # What a recipe says about somebody's disk, and what it says instead.
-PRIVATE = {"data_dir": "DIR", "cache": "memory", "classes": None}
+PRIVATE = {
+    "data_dir": "DIR",
+    "cache": "memory",
+    "classes": None,
+    "weights": None,
+}
 # What scores say about single images, whose names may be patients'.
 SINGLE = ("per_image", "per_case")
 

@@ -23,6 +23,7 @@ from dca_keras.training._state import (
 )
 from dca_keras.training._usable import open_dataset
 from dca_keras.training._validation import make_predictor
+from dca_keras.weights import load_weights
 
 
 def train(
@@ -92,7 +93,7 @@ def train(
     writes = strategy is None or strategies.is_chief(strategy)
     if writes:
         check_folder(run, overwrite or resume)
-    model, loss = _build(recipe, strategy)
+    model, loss = _build(recipe, strategy, console)
     dataset = _open_dataset(recipe, model, fingerprint, console)
     timing = None
     if resume:
@@ -126,7 +127,7 @@ def train(
     return evaluate_run(run.folder, console=console)
 
 
-def _build(recipe, strategy):
+def _build(recipe, strategy, console):
     """Return a recipe's model and its loss; its optimizer is tried as well.
 
     It is done before the data is read, so that mistakes are found at once.
@@ -136,6 +137,11 @@ def _build(recipe, strategy):
     keras.utils.set_random_seed(recipe.seed)
     with scope(strategy):
         model = recipe.build_model()
+        if recipe.weights is not None:
+            loaded = load_weights(model, recipe.weights)
+            console.print(
+                f"Starts from {loaded}.", soft_wrap=True, highlight=False
+            )
     if recipe.sync_batch_norm:
         strategies.synchronize_batch_norm(model)
     return model, loss

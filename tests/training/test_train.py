@@ -399,3 +399,25 @@ def test_replaces_a_whole_run(tmp_path, data_dir):
     train(recipe, output, overwrite=True, console=QUIET)
     assert {path.name for path in output.iterdir()} == FILES | {"notes.txt"}
     assert json.loads((output / "metrics.json").read_text())["epochs"] == 2
+
+
+def test_a_run_starts_from_weights(trained, data_dir, tmp_path):
+    """A plain model starts from the one with DCA that was trained."""
+    source, *_ = trained
+    recipe = tiny_recipe(
+        data_dir, weights=str(source), epochs=1, learning_rate=1e-12
+    )
+    with open(tmp_path / "console.txt", "w+") as file:
+        train(recipe, tmp_path / "run", console=Console(file=file, width=200))
+        file.seek(0)
+        assert "not used: dca" in file.read()
+    old = dca_keras.Run(source).load_model()
+    new = dca_keras.Run(tmp_path / "run").load_model()
+    kernel = "encoder_1_1_conv"
+    np.testing.assert_allclose(
+        new.get_layer(kernel).get_weights()[0],
+        old.get_layer(kernel).get_weights()[0],
+        atol=1e-6,
+    )
+    metrics = (tmp_path / "run" / "metrics.json").read_text()
+    assert str(source.parent) not in metrics
