@@ -19,7 +19,8 @@ def volume_table(results, headings, peers):
         peers: By the data set's folder what others published: dictionaries
             with `name`, `source` and `dice`, which is by class.
     """
-    first = results[0][1]
+    # The command of a model with DCA names all that follows from the data.
+    first = max((result for _, result in results), key=lambda r: r["dca"])
     variants = [
         name
         for name in headings
@@ -103,8 +104,8 @@ def _describe(first, results, warnings, peers):
         f"{', '.join(map(str, recipe['filters'] or ['its own']))}; "
         f"{first['images']} volumes in {first['cases']} cases held out; "
         f"{min(minutes):.0f} to {max(minutes):.0f} minutes of training a run "
-        f"on {hardware['processor']}, {hardware['cpus']} cores, with other "
-        f"work beside it. HD95 and ASSD: {first['distance_unit']}. Scores are "
+        f"on {hardware['processor']}, {hardware['cpus']} cores. HD95 and "
+        f"ASSD are in {first['distance_unit']}. Scores are "
         "means over seeds and cases; the intervals cover the choice of both. "
         + " ".join([*warnings, *sources]),
     ]
