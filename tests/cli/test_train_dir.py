@@ -116,7 +116,7 @@ def test_trains_volumes_and_goes_on(tmp_path, task):
     words = [task, *TINY, "--output", output]
     run_cli("train", *words)
     run = Run(output)
-    assert run.fingerprint.rank == 3 and run.fingerprint.cases == 6
+    assert run.fingerprint.rank == 3 and run.fingerprint.cases == 4
     assert run.preprocessing.spacing == (10.0, 1.5, 1.5)
     assert run.classes is None
     image, mask = run.read_splits().test[0].load()
@@ -125,7 +125,7 @@ def test_trains_volumes_and_goes_on(tmp_path, task):
     # What isn't given is as it was in the run, and nothing is measured.
     words[words.index("--epochs") + 1] = "2"
     _, error = run_cli("train", *words, "--resume", code=2)
-    assert "`epochs` was 1 and is 2" in error  # The schedule ended with them.
+    assert "`--epochs` was 1 and is 2" in error  # Its schedule has ended.
     run_cli("train", task, "--output", output, "--resume")
     with open(run.path("history"), newline="") as file:
         assert len(list(csv.DictReader(file))) == 1
@@ -144,7 +144,7 @@ def test_trains_volumes_and_goes_on(tmp_path, task):
 def test_prepares_volumes_that_training_reads(tmp_path, task):
     folder = tmp_path / "prepared"
     shown, _ = run_cli("prepare", folder, "--data-dir", task)
-    assert f"{folder / 'train'}: 6 images, 6 shards" in shown
+    assert f"{folder / 'train'}: 4 images, 4 shards" in shown
     runs = []
     for cache in (folder, "memory"):
         output = tmp_path / f"run-{len(runs)}"

@@ -116,6 +116,7 @@ def test_a_run_notes_its_epochs_and_goes_on_with_them(
     assert read_history(stopped) == read_history(whole)
 
 
+@pytest.mark.slow
 def test_the_schedule_ends_with_the_epochs_that_were_chosen(
     tmp_path, data_dir, monkeypatch
 ):
