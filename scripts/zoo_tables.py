@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dca_keras._files import write_text
 from dca_keras.evaluation import compare
-from dca_keras.recipe import make_recipe
+from dca_keras.recipe import Recipe, make_recipe
 from dca_keras.zoo import list_models
 from zoo_volume_tables import is_volume, volume_table
 
@@ -195,7 +195,8 @@ def _describe(first, results, warnings):
     return [
         f"### `{first['model']}` on {data}, reduced",
         "",
-        f"`{first['command']}`, and the same with other seeds, `--no-dca`, "
+        f"`{Recipe.from_dict(recipe).command()}`, and the same with other "
+        "seeds, `--no-dca`, "
         "`--no-channel-attention` and `--no-spatial-attention`. "
         f"{recipe['epochs']} epochs, {'×'.join(map(str, recipe['image_size']))}"
         f" pixels, {first['images']} images in {first['cases']} cases; "
