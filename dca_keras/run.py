@@ -328,7 +328,7 @@ class Run:
         loaded = load_weights(model, self.path("shared_model"))
         if loaded.new or loaded.unused:
             raise ValueError(
-                f"{self.path('weights')} is not of the model that "
+                f"{self.path('shared_model')} is not of the model that "
                 f"{self.path('recipe')} says: {loaded}"
             )
         return model

@@ -65,6 +65,7 @@ def test_the_defaults_are_the_papers():
         "patience": None,
         "augment": True,
         "augment_intensity": False,
+        "weights": None,
         "seed": 0,
         "dtype": "float32",
         "strategy": "single",

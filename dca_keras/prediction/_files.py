@@ -112,7 +112,7 @@ def predict_files(
             "`output` must be given for several runs: their predictions "
             f"belong to none of them. Received: {len(runs)} runs"
         )
-    if output is None and not runs[0].path("model").is_file():
+    if output is None and runs[0].model_path != runs[0].path("model"):
         raise ValueError(
             f"`output` must be given: {runs[0].folder} is no run of yours to "
             "write into."

@@ -60,7 +60,7 @@ def test_the_summaries_follow_from_the_tables(result):
     read = json.loads(json.dumps(result))
     tables = score_table(read), score_table(read, over="cases")
     again = summarize_tables(*tables, published_batch=3)
-    assert again | {"distance_unit": "mm"} == result
+    assert again | {"distance_unit": "mm", "grid": "resized"} == result
 
 
 @pytest.mark.parametrize("model", ["plain", "dca"])

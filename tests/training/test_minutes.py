@@ -117,6 +117,7 @@ def test_a_run_notes_its_epochs_and_goes_on_with_them(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_schedule_ends_with_the_epochs_that_were_chosen(
     tmp_path, data_dir, monkeypatch
 ):

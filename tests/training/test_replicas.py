@@ -15,6 +15,7 @@ import pytest
 
 from dca_keras.training import strategies
 from tests.tiny_run import write_images
+from tests.training.replica_worker import CASES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE = 900  # seconds; only reached where something hangs
@@ -67,12 +68,22 @@ def read_arrays(path, process):
         return {name: file[name] for name in file.files}
 
 
-def test_replicas_and_workers_equal_one_device(tmp_path):
-    few = "pooled", "per_image", "compound", "tversky", "adamw", "volumes"
+@pytest.mark.parametrize(
+    ("many", "few"),
+    [
+        (
+            sorted(CASES.keys() - {"volumes"}),
+            ["pooled", "per_image", "compound", "tversky", "adamw"],
+        ),
+        pytest.param(["volumes"], ["volumes"], marks=pytest.mark.slow),
+    ],
+    ids=["images", "volumes"],
+)
+def test_replicas_and_workers_equal_one_device(tmp_path, many, few):
     ports = free_ports(2)
     runs = [
-        begin_worker(tmp_path, "single"),
-        begin_worker(tmp_path, "mirrored"),
+        begin_worker(tmp_path, "single", *many),
+        begin_worker(tmp_path, "mirrored", *many),
     ]
     one, two = (read_arrays(*run) for run in runs)
     runs = [

@@ -26,6 +26,7 @@ QUIET = Console(quiet=True)
 FILES = {
     "checkpoint.h5",
     "checkpoint.previous.h5",
+    "classes.json",
     "history.csv",
     "last.keras",
     "metrics.csv",
