@@ -47,6 +47,7 @@ def write_results(output, result, model, samples, grid, history=None):
         list(cases.values()),
         title=f"{name_model(result)} on {name_data(result)}, {split}: "
         f"mean Dice {result['dice']:.3f}",
+        class_names=list(result["class_names"].values())[1:],
     )
     write_report(
         run.path("report", split),

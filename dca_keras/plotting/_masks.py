@@ -132,13 +132,15 @@ def cut_planes(volume, place, spacing=None):
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def save_predictions(path, cases, title=""):
+def save_predictions(path, cases, title="", class_names=()):
     """Draw image, truth, prediction and errors of every case as a PNG file.
 
     Args:
         path: The file to write.
         cases: A list of `Case`, from top to bottom.
         title: The line above the picture.
+        class_names: What the legend calls the classes 1, 2, …; a class
+            without a name is "class 1" and so on.
     """
     figure = Figure(figsize=(7.2, 1.72 * len(cases) + 0.8), dpi=120)
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
@@ -159,7 +161,7 @@ def save_predictions(path, cases, title=""):
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading, fontsize=9)
     figure.legend(
-        handles=_legend(classes),
+        handles=_legend(classes, class_names),
         loc="outside lower center",
         ncols=4,
         frameon=False,
@@ -220,12 +222,13 @@ def _thick_outline(mask):
     return line | outline(np.where(line, 0, mask))
 
 
-def _legend(classes):
+def _legend(classes, class_names):
     if classes <= 1:
         entries = list(_ERROR_COLOURS.items())[:3]
     else:
         colours = itertools.cycle(CLASS_COLOURS)
         names = [f"class {index + 1}" for index in range(classes)]
+        names[: len(class_names)] = class_names[:classes]
         entries = [*_ERROR_COLOURS.items(), *zip(names, colours, strict=False)]
     return [
         Patch(facecolor=colour, edgecolor="0.6", label=name)

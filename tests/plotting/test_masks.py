@@ -132,3 +132,12 @@ def test_draws_a_chart(draw, arguments):
     assert 800 < pixels.shape[1] < 900
     blue = (pixels[..., 2].astype(int) - pixels[..., 0]) > 100
     assert blue.sum() > 20
+
+
+def test_the_legend_names_the_classes():
+    def labels(*arguments):
+        return [patch.get_label() for patch in _masks._legend(*arguments)][4:]
+
+    assert labels(2, ["front", "back"]) == ["front", "back"]
+    assert labels(3, ["front"]) == ["front", "class 2", "class 3"]
+    assert labels(2, ()) == ["class 1", "class 2"]
