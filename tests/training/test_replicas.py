@@ -169,7 +169,9 @@ def test_a_lost_worker_ends_the_others_and_a_restart_resumes(tmp_path):
     command = ["-m", "dca_keras.cli", "train", "--data", "image_folder"]
     command += ["--data-dir", data_dir, "--image-size", 32, "--no-dca"]
     command += ["--filters", "4,4,8", "--batch-size", 2, "--sync-batch-norm"]
-    command += ["--learning-rate", 1e-4]
+    # A rate that falls to the end would not let the epochs change.
+    command += ["--learning-rate", 1e-4, "--schedule", "constant"]
+    command += ["--warmup-epochs", 0, "--sampling", "resize"]
 
     def begin_workers(epochs):
         ports = free_ports(2)
