@@ -267,10 +267,10 @@ def test_families(name, tmp_path):
     again = backbones.load_model_file(tmp_path / "model.keras")
     np.testing.assert_array_equal(check.predict(again, x), expected)
     model.compile("sgd", DiceLoss(), run_eagerly=True)
-    mask = (x.mean(-1, keepdims=True) > 0.5).astype("int32")
     # Two images: what is normalised over one value has no gradient; nor
     # has a bias before a batch norm.
     x = np.concatenate([x, x[:, ::-1]])
+    mask = (x.mean(-1, keepdims=True) > 0.5).astype("int32")
     kernels = [w for w in model.trainable_weights if w.path.endswith("kernel")]
     start = [np.array(kernel.numpy()) for kernel in kernels]
     assert np.isfinite(model.train_on_batch(x, mask))
