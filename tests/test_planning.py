@@ -2,10 +2,10 @@ import functools
 
 import pytest
 
-from dca_keras import _deciding, _facts, planning, zoo
+from dca_keras import planning, zoo
 from dca_keras._registry import Registry
 from dca_keras.data import Fingerprint
-from dca_keras.planning import plan, plan_recipe
+from dca_keras.planning import _deciding, _facts, plan, plan_recipe
 from dca_keras.recipe import make_recipe
 from dca_keras.zoo import _models, list_models
 from tests.tiny_run import write_images

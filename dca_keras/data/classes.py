@@ -67,7 +67,7 @@ class Classes:
 
     @property
     def coloured(self):
-        """Whether masks are told apart by colour."""
+        """Whether a class is a colour of the masks, not a value."""
         return isinstance(self.entries[0].value, tuple)
 
     @property

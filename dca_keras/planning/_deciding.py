@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from dca_keras._memory import accelerators
+from dca_keras.planning._memory import accelerators
 from dca_keras.recipe import make_recipe
 
 # Pixels or voxels that the network is given at most.

@@ -4,8 +4,8 @@ import dataclasses
 import functools
 import math
 
-from dca_keras._memory import memory
 from dca_keras.data import Fingerprint
+from dca_keras.planning._memory import memory
 from dca_keras.recipe import make_recipe
 
 # Bytes of memory that a step takes for a value between two layers. Measured

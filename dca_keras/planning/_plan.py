@@ -1,15 +1,11 @@
-"""What a recipe says where nobody does: it follows the data, by rules.
-
-`RULES` is the one table of them. `plan` applies it, and `markdown_table`
-prints it for the documentation.
-"""
+"""The table of rules, and recipes made by it."""
 
 import dataclasses
 import typing
 
-from dca_keras import _deciding as decide
 from dca_keras import _fields
-from dca_keras._facts import Facts
+from dca_keras.planning import _deciding as decide
+from dca_keras.planning._facts import Facts
 from dca_keras.recipe import Recipe, follows_data, make_recipe
 
 READING = (
