@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dca_keras.data.archive import shorten
-from dca_keras.data.class_finder import find_classes
-from dca_keras.data.classes import Classes, read_mask_values
+from dca_keras.data.classes.finder import find_classes
+from dca_keras.data.classes.mapping import Classes, read_mask_values
 from dca_keras.data.cross_validation import take_fold
 from dca_keras.data.decoding import check_channels
-from dca_keras.data.listing import SPLITS
-from dca_keras.data.pair_csv import read_csv
-from dca_keras.data.pair_loading import (
+from dca_keras.data.pairs.csv_file import read_csv
+from dca_keras.data.pairs.listing import SPLITS
+from dca_keras.data.pairs.loading import (
     THREADS,
     are_volumes,
     find_channels,
@@ -23,7 +23,7 @@ from dca_keras.data.pair_loading import (
     read_spacing,
     read_volume_values,
 )
-from dca_keras.data.pairing import find_pairs
+from dca_keras.data.pairs.pairing import find_pairs
 from dca_keras.data.registry import register_dataset
 from dca_keras.data.samples import (
     Sample,

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from dca_keras.cli import app
 from dca_keras.data import read_dataset, save_contact_sheet, summarize
-from dca_keras.data.classes import Classes
+from dca_keras.data.classes.mapping import Classes
 from tests.data.test_folders import (
     GREEN,
     RED,

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 from dca_keras.data.channels import group_channels
-from dca_keras.data.name_rules import candidate_rules
+from dca_keras.data.pairs.name_rules import candidate_rules
 
 NIFTI = (".nii", ".nii.gz")
 NUMBER = re.compile(r"_[0-9]{4}$")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dca_keras.data.classes import read_mask_values, to_codes
+from dca_keras.data.classes.mapping import read_mask_values, to_codes
 
 # The neighbours of a pixel in a lossy file may differ by so much.
 LOSSY_STEP = 8

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dca_keras.data.archive import list_folder, shorten
-from dca_keras.data.kinds import explain_missing, tell_apart, two_masks
-from dca_keras.data.listing import (
+from dca_keras.data.pairs.kinds import explain_missing, tell_apart, two_masks
+from dca_keras.data.pairs.listing import (
     LAYOUT,
     NAMES,
     SPLITS,
     kind_of,
     list_files,
 )
-from dca_keras.data.matching import (
+from dca_keras.data.pairs.matching import (
     best_match,
     join_series,
     match,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dca_keras.data.archive import shorten
-from dca_keras.data.classes import from_codes, show_value, to_codes
+from dca_keras.data.classes.mapping import from_codes, show_value, to_codes
 
 # Up to here values are taken for numbers of classes, beyond for greys.
 HIGHEST_NUMBER = 63

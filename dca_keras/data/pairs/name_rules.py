@@ -4,7 +4,7 @@ import collections
 import re
 from typing import NamedTuple
 
-from dca_keras.data.listing import MASK_WORDS, words
+from dca_keras.data.pairs.listing import MASK_WORDS, words
 
 TRIED = 4
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dca_keras.data.class_checks import (
+from dca_keras.data.classes.checks import (
     FEWEST,
     HIGHEST_NUMBER,
     LOSSY_ROUNDING,
@@ -17,13 +17,13 @@ from dca_keras.data.class_checks import (
     check_strays,
     refuse,
 )
-from dca_keras.data.classes import (
+from dca_keras.data.classes.mapping import (
     Classes,
     Entry,
     generic_names,
     read_mask_values,
 )
-from dca_keras.data.mask_scan import MaskScan, scan_masks
+from dca_keras.data.classes.scan import MaskScan, scan_masks
 
 MOST_CLASSES = 64
 # Classes lie so far apart where masks hold other values as well, of 255.

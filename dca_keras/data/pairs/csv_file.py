@@ -4,8 +4,8 @@ import collections
 import csv
 
 from dca_keras.data.archive import shorten
-from dca_keras.data.listing import NAMES, SPLITS
-from dca_keras.data.pairing import Pair, Pairs
+from dca_keras.data.pairs.listing import NAMES, SPLITS
+from dca_keras.data.pairs.pairing import Pair, Pairs
 
 
 def read_csv(path):

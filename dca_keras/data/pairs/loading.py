@@ -13,7 +13,7 @@ from dca_keras.data.channels import (
     read_channels,
     read_grid,
 )
-from dca_keras.data.classes import MaskValues
+from dca_keras.data.classes.mapping import MaskValues
 from dca_keras.data.decoding import read_image
 from dca_keras.data.dicom import read_modality
 from dca_keras.data.formats import read_sides, split_name

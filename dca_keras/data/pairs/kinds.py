@@ -4,9 +4,9 @@ import collections
 
 from dca_keras.data.archive import list_folder, shorten
 from dca_keras.data.formats import EXTENSIONS, split_name
-from dca_keras.data.listing import LAYOUT, choose
-from dca_keras.data.matching import match
-from dca_keras.data.name_rules import Rule, affixes, is_mask_name
+from dca_keras.data.pairs.listing import LAYOUT, choose
+from dca_keras.data.pairs.matching import match
+from dca_keras.data.pairs.name_rules import Rule, affixes, is_mask_name
 
 LOSSY = (".jpg", ".jpeg", ".webp")
 

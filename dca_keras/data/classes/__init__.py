@@ -1,0 +1,1 @@
+"""Which values or colours of masks stand for which class."""
