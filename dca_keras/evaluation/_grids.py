@@ -100,7 +100,7 @@ class OriginalGrid(NamedTuple):
         image, _ = sample.load()
         if self.preprocessing is None:
             return image
-        return Preprocessing(None, self.preprocessing.intensities).image(image)
+        return self.preprocessing.image(image)  # on its own grid
 
 
 def original_samples(samples):

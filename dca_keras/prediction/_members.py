@@ -80,8 +80,7 @@ class Member(NamedTuple):
         """Return the values of an `Image` as a picture shows them."""
         if self.preprocessing is None:
             return image.values
-        shown = Preprocessing(None, self.preprocessing.intensities)
-        return shown.image(image.values)
+        return self.preprocessing.image(image.values)  # on its own grid
 
     def settings(self):
         """Return what a prediction depends on besides the image, for JSON."""
