@@ -5,9 +5,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from dca_keras._drawing import to_rgb
 from dca_keras._files import replace_file
 from dca_keras.plotting._attention import look_inside
-from dca_keras.plotting._running import as_rgb
 
 # Orange is more than an even look, purple less.
 _LOOKS = "PuOr_r"
@@ -78,7 +78,7 @@ class _Scene:
         if self.slice is not None:
             image = image[self.slice]
             self.cam = None if cam is None else cam[self.slice]
-        self.image = as_rgb(image)
+        self.image = to_rgb(image)
         self.grey = self.image.mean(axis=-1)
         self.at = tuple(map(int, at[:2]))
         height, width = self.grey.shape

@@ -51,11 +51,3 @@ def replaced_call(layer, make):
         yield
     finally:
         del layer.call
-
-
-def as_rgb(image):
-    """Return `(height, width, 3)` in [0, 1]."""
-    image = np.asarray(image, "float32")
-    if image.shape[-1] != 3:
-        image = np.repeat(image[..., :1], 3, axis=-1)
-    return np.clip(image, 0, 1)

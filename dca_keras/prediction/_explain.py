@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dca_keras.data import read_image, resize_image
-from dca_keras.data.channels import read_channels
-from dca_keras.data.volumes import volume_header
+from dca_keras.data import resize_image
+from dca_keras.data.crops import start_window
 from dca_keras.plotting import attention, grad_cam
+from dca_keras.prediction._members import open_member
 from dca_keras.run import Run
 
 
@@ -38,15 +38,16 @@ def explain_file(
             image, or the model has no attention.
     """
     run, file = Run(run), Path(file)
-    model, recipe = run.load_model(), run.recipe
+    member, recipe = open_member(run), run.recipe
+    model = member.model
     if output is None:
         output = run.path("predictions") / f"{file.stem}_attention.png"
     output = Path(output)
-    image, spacing = _read(run, file)
+    image, spacing = member.read([file])
     image, at = _slice(model, image, at)
-    if run.preprocessing is not None:
+    if member.preprocessing is not None:
         before = image.shape
-        image = run.preprocessing.image(image, spacing)
+        image = member.preprocessing.image(image, spacing)
         at = _moved(at, before, image.shape)
     if recipe.sampling == "crop":
         image, at = _window(image, at, recipe.image_size)
@@ -60,20 +61,6 @@ def explain_file(
         model, image, at, module=module, block=block, cam=cam, path=output
     )
     return output
-
-
-def _read(run, file):
-    """Return the image as the run reads it, and its spacing or None."""
-    preprocessing, recipe = run.preprocessing, run.recipe
-    if preprocessing is None or preprocessing.intensities is None:
-        image = read_image(
-            file,
-            recipe.channels,
-            stack=True,
-            intensities=run.intensity_window,
-        )
-        return image, None
-    return read_channels([file]), volume_header(file)[1]
 
 
 def _slice(model, image, at):
@@ -101,12 +88,13 @@ def _moved(at, before, after):
 
 def _window(image, at, size):
     """Cut the window around the point; what is beyond the image is 0."""
-    parts, pads, point = [], [], []
-    for i, side, wanted in zip(at[::-1], image.shape, size, strict=False):
-        start = int(np.clip(i - wanted // 2, 0, max(0, side - wanted)))
-        missing = max(0, wanted - side)
-        parts.append(slice(start, start + wanted))
-        pads.append((missing // 2, missing - missing // 2))
-        point.append(i - start + missing // 2)
+    pixel = np.array(at[::-1])
+    starts = start_window(pixel, image.shape[:-1], size)
+    ends = starts + size
+    parts = map(slice, np.maximum(starts, 0), ends)
+    pads = [
+        (max(0, -start), max(0, end - side))
+        for start, end, side in zip(starts, ends, image.shape, strict=False)
+    ]
     window = np.pad(image[tuple(parts)], [*pads, (0, 0)])
-    return window, tuple(point[::-1])
+    return window, tuple((pixel - starts)[::-1].tolist())
