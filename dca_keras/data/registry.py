@@ -114,7 +114,7 @@ def read_dataset(
     protocol="held_out",
     **own,
 ):
-    """Find the samples of a data set; no image is loaded yet.
+    """Find the samples of a data set, whose images are loaded later.
 
     Args:
         name: One of `list_datasets()`.
