@@ -79,4 +79,9 @@ def _download(repository):
         folder = hub.snapshot_download(repository, allow_patterns=SHARED)
     except Exception as error:  # The client's own, and those of its requests.
         raise ValueError(f"{HUB}{repository} can't be read: {error}") from error
+    if not Path(folder, IN_FOLDER[-1]).is_file():
+        raise ValueError(
+            f"{HUB}{repository} can't be read: it holds no {IN_FOLDER[-1]}. "
+            "`dca-keras share` writes one."
+        )
     return Path(folder)

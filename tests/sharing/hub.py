@@ -12,8 +12,6 @@ import urllib.parse
 
 import yaml
 
-COMMIT = "0" * 40
-
 
 class Hub(http.server.ThreadingHTTPServer):
     """A Hub with one repository at most; `files` are its contents by path."""
@@ -28,6 +26,14 @@ class Hub(http.server.ThreadingHTTPServer):
     @property
     def address(self):
         return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def commit(self):
+        """The name of what is there: another for other contents."""
+        digest = hashlib.sha1()
+        for name, content in sorted(self.files.items()):
+            digest.update(name.encode() + content)
+        return digest.hexdigest()
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -79,8 +85,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             repository = f"{hub.address}/{hub.repository}"
             self._answer(
                 {
-                    "commitUrl": f"{repository}/commit/{COMMIT}",
-                    "commitOid": COMMIT,
+                    "commitUrl": f"{repository}/commit/{hub.commit}",
+                    "commitOid": hub.commit,
                     "success": True,
                 }
             )
@@ -113,10 +119,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path.startswith("/api/models/"):
             siblings = [{"rfilename": name} for name in hub.files]
             self._answer(
-                {"id": "nobody/model", "sha": COMMIT, "siblings": siblings}
+                {"id": "nobody/model", "sha": hub.commit, "siblings": siblings}
             )
         else:
-            _, _, name = path.partition(f"/resolve/{COMMIT}/")
+            _, _, name = path.partition(f"/resolve/{hub.commit}/")
             name = name or path.partition("/resolve/main/")[2]
             self._send_file(hub.files.get(name), with_body)
 
@@ -130,7 +136,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.server.commit)
         self.end_headers()
         if with_body:
             self.wfile.write(content)
