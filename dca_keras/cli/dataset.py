@@ -18,8 +18,6 @@ from dca_keras.cli._options import (
 )
 from dca_keras.cli._recipes import choose_recipe, name_dataset
 
-SHOWN_STRAYS = 1e-4
-
 
 @recipe_options(
     *("channels", "num_classes", "classes", "images", "masks", "modality"),
@@ -97,6 +95,8 @@ def _summarize_splits(splits):
 
 def _show_facts(splits):
     """Print what the reader found: channels, pairs and classes."""
+    from dca_keras.data import describe_strays
+
     if splits.channels is not None:
         kinds = ", ".join(splits.modalities or ())
         print_line(f"channels: {splits.channels}" + f" ({kinds})" * bool(kinds))
@@ -109,12 +109,8 @@ def _show_facts(splits):
     for entry in found["classes"]:
         value = entry.get("colour", entry.get("value"))
         print_line(f"  {value} -> {entry['index']} {entry['name']}")
-    if found["jpeg_masks"] or found["strays"] > SHOWN_STRAYS:
-        print_warning(
-            f"{found['jpeg_masks']} masks are JPEG files, and "
-            f"{found['strays']:.2%} of the pixels have none of these values; "
-            "they count as the nearest class."
-        )
+    if strays := describe_strays(splits):
+        print_warning(strays)
 
 
 def _write_classes(path, classes):

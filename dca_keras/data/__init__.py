@@ -41,7 +41,11 @@ from dca_keras.data.registry import (
 )
 from dca_keras.data.samples import Sample, Splits, check_samples
 from dca_keras.data.series import read_series
-from dca_keras.data.summary import save_contact_sheet, summarize
+from dca_keras.data.summary import (
+    describe_strays,
+    save_contact_sheet,
+    summarize,
+)
 
 _NEEDING_TENSORFLOW = {
     "augment": "augmentation",
@@ -59,6 +63,7 @@ __all__ = [
     "check_batch",
     "check_samples",
     "dataset_facts",
+    "describe_strays",
     "detect",
     "folds",
     "list_datasets",

@@ -11,6 +11,8 @@ from dca_keras._files import replace_file
 from dca_keras.data.decoding import resize_image, resize_mask
 
 GAP = 4  # pixels
+# Strays are worth a word from this share of the pixels on.
+SHOWN_STRAYS = 1e-4
 
 
 def summarize(samples):
@@ -23,9 +25,8 @@ def summarize(samples):
         A dictionary that JSON can hold: `images` and `cases`, their numbers;
         `channels`, those that occur; `sizes`, the number of images of each
         "HEIGHTxWIDTH" or "DEPTHxHEIGHTxWIDTH", the most frequent first;
-        `class_shares`, the share of
-        all pixels by class index; `empty_masks`, the number of masks without
-        foreground.
+        `class_shares`, the share of all pixels by class index; `empty_masks`,
+        the number of masks without foreground.
     """
     sizes, pixels = collections.Counter(), collections.Counter()
     channels, empty = set(), 0
@@ -53,6 +54,26 @@ def _measure(sample):
     image, mask = sample.load()
     counts = np.bincount(mask.ravel()).tolist()
     return image.shape, {i: count for i, count in enumerate(counts) if count}
+
+
+def describe_strays(splits):
+    """Say how many pixels of the masks have a value that is no class's.
+
+    Args:
+        splits: What `read_dataset` returned.
+
+    Returns:
+        A sentence; None where masks are as they should be, or where the
+        reader looks for no classes.
+    """
+    found = splits.classes or {}
+    files, share = found.get("jpeg_masks", 0), found.get("strays", 0)
+    if not files and share <= SHOWN_STRAYS:
+        return None
+    return (
+        f"{files} masks are JPEG files, and {share:.2%} of the pixels have a "
+        "value that is no class's; they count as the nearest class."
+    )
 
 
 def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):

@@ -15,6 +15,7 @@ from dca_keras.data import (
     Preprocessing,
     Splits,
     check_samples,
+    describe_strays,
     measure,
 )
 from dca_keras.recipe import SPLITS
@@ -77,6 +78,8 @@ def read_usable(recipe, console):
 
 def _read_usable(recipe, console):
     splits = recipe.read_dataset()
+    if strays := describe_strays(splits):
+        console.print(strays, soft_wrap=True, markup=False)
     # The test split of the paper's protocol is its validation split.
     names = SPLITS if splits.protocol == "held_out" else ("train", "val")
     samples = {name: getattr(splits, name) for name in names}

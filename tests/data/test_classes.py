@@ -1,15 +1,19 @@
 """Files of classes, and what the data command says of them."""
 
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from dca_keras.cli import app
 from dca_keras.data import read_dataset, save_contact_sheet, summarize
 from dca_keras.data.classes.mapping import Classes
+from dca_keras.recipe import make_recipe
+from dca_keras.training import read_usable
 from tests.data.test_folders import (
     GREEN,
     RED,
@@ -133,6 +137,12 @@ def test_the_command_shows_and_writes_the_classes(tmp_path):
     assert "pairs: image NAME, mask NAME_seg\n" in shown
     assert re.search(r"  1[1-4]\d -> 1 class 1\n", shown)
     assert "9 masks are JPEG files" in notes and "nearest class" in notes
+    said = io.StringIO()
+    recipe = make_recipe(
+        "unet", data="image_folder", data_dir=str(folder), num_classes=3
+    )
+    read_usable(recipe, Console(file=said))
+    assert "9 masks are JPEG files" in said.getvalue()
     path = sheet.with_name("classes.json")
     classes = json.loads(path.read_text())
     assert len(classes["classes"]) == 3
