@@ -26,13 +26,13 @@ def to_rgb(image, channels=None):
     """Show an image of any number of channels in colour.
 
     Args:
-        image: `(height, width, channels)`, floats in [0, 1].
+        image: `(…, channels)`, floats in [0, 1].
         channels: Indices of the three channels that become red, green and
             blue. `None` is the first three; of two, the second is green and
             blue, and one is grey.
 
     Returns:
-        `(height, width, 3)`, floats in [0, 1].
+        `(…, 3)`, floats in [0, 1].
 
     Raises:
         ValueError: If `channels` are not three of the image's.

@@ -246,6 +246,16 @@ SPACING = Rule(
     parse=_parse_spacing,
     show=lambda value: "x".join(f"{side:g}" for side in value),
 )
+SHOWN = Rule(
+    "three channels, counted from 0",
+    lambda value: (
+        isinstance(value, tuple)
+        and len(value) == 3
+        and all(isinstance(index, int) and index >= 0 for index in value)
+    ),
+    parse=lambda text: parse_integers(text, ","),
+    show=lambda value: ",".join(map(str, value)),
+)
 FOLD = Rule("K/N, such as 0/5 for the first of five folds", _is_fold)
 WIDTHS = Rule(
     "positive integers, one a stage",

@@ -18,6 +18,7 @@ from dca_keras._fields import (
     NAMES,
     NOT_NEGATIVE,
     POSITIVE,
+    SHOWN,
     SIDES,
     SPACING,
     SWITCH,
@@ -199,6 +200,12 @@ class Recipe:
         None,
     )
     channels: int = field("Channels: 3 for colour, 1 for grey.", COUNT)
+    shown_channels: tuple[int, ...] | None = field(
+        "Channels that pictures show as red, green and blue, such as 4,2,0, "
+        "counted from 0; the first three if not given.",
+        SHOWN,
+        None,
+    )
     num_classes: int = field(
         "1, or the number of classes with the background.", COUNT
     )
@@ -305,6 +312,12 @@ class Recipe:
 
     def __post_init__(self):
         _fields.check(self)
+        if max(self.shown_channels or (0,)) >= self.channels:
+            raise ValueError(
+                f"`shown_channels` must be from 0 to {self.channels - 1}, as "
+                f"there are {self.channels} `channels`. Received: "
+                f"{self.shown_channels}"
+            )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"`warmup_epochs` must be less than the {self.epochs} "

@@ -21,7 +21,7 @@ from dca_keras.cli._recipes import choose_recipe, name_dataset
 
 @recipe_options(
     *("channels", "num_classes", "classes", "images", "masks", "modality"),
-    *("case_pattern", "fold", "partial"),
+    *("case_pattern", "fold", "partial", "shown_channels"),
 )
 def data(
     data_dir: Annotated[
@@ -45,7 +45,7 @@ def data(
     """
     from dca_keras.data import detect, read_dataset, save_contact_sheet
 
-    reason = ""
+    reason, channels = "", given.pop("shown_channels", None)
     if data is None and data_dir is not None:
         data, reason = detect(data_dir)
         reason = f", since {reason}"
@@ -55,7 +55,7 @@ def data(
     out.print(table)
     print_line(f"data set: {data or 'image_folder'}{reason}")
     _show_facts(splits)
-    save_contact_sheet(shown, sheet)
+    save_contact_sheet(shown, sheet, channels=channels)
     print_line(f"  {sheet}")
     if splits.classes is not None and not given.get("classes"):
         _write_classes(sheet.with_name("classes.json"), splits.classes)

@@ -76,11 +76,12 @@ def describe_strays(splits):
     )
 
 
-def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
+def save_contact_sheet(
+    samples, path, *, count=24, columns=6, side=128, channels=None
+):
     """Write a PNG file of images with the outlines of their masks.
 
-    Of a volume, the slice with most foreground is drawn. Of more than three
-    channels, the first three are.
+    Of a volume, the slice with most foreground is drawn.
 
     Args:
         samples: `Sample`s, at least one. Those drawn are evenly spaced.
@@ -88,9 +89,12 @@ def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
         count: Number of images at most.
         columns: Images in a row.
         side: Height and width of an image in pixels.
+        channels: Three channels that are shown as red, green and blue, counted
+            from 0; None for the first three.
 
     Raises:
-        ValueError: If there is no sample, or the file can't be written.
+        ValueError: If there is no sample or no such channel, or the file can't
+            be written.
     """
     if not samples:
         raise ValueError("`samples` is empty. Pass at least one sample.")
@@ -104,20 +108,21 @@ def save_contact_sheet(samples, path, *, count=24, columns=6, side=128):
         row, column = divmod(place, columns)
         top, left = row * cell + GAP, column * cell + GAP
         sheet[top : top + side, left : left + side] = _draw(
-            samples[index], side
+            samples[index], side, channels
         )
     with replace_file(path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG")
 
 
-def _draw(sample, side):
+def _draw(sample, side, channels):
     """Return an image with its classes' outlines, uint8 (side, side, 3)."""
     image, mask = sample.load()
     if image.ndim == 4:
         slice_ = int((mask > 0).sum(axis=(1, 2, 3)).argmax())
         slice_ = slice_ if mask.any() else len(image) // 2
         image, mask = image[slice_], mask[slice_]
-    image = resize_image(to_rgb(_to_unit_range(image)), (side, side)) * 255
+    image = to_rgb(_to_unit_range(image), channels)
+    image = resize_image(image, (side, side)) * 255
     mask = resize_mask(mask, (side, side))[..., 0]
     colours = [ImageColor.getrgb(colour) for colour in CLASS_COLOURS]
     colours = np.array(colours, "float32")[(mask - 1) % len(colours)]

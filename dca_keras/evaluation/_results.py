@@ -5,6 +5,7 @@ import io
 import pandas as pd
 from PIL import Image
 
+from dca_keras._drawing import to_rgb
 from dca_keras._files import write_json, write_text
 from dca_keras.evaluation._charts import draw_distribution, draw_history
 from dca_keras.evaluation._report import write_report
@@ -85,10 +86,12 @@ def _load_cases(model, samples, grid, result):
     # An image whose masks are both empty shows nothing.
     shown = [i for i, row in enumerate(rows) if not _is_empty(row)]
     shown = shown or range(len(rows))
+    channels = result.get("recipe", {}).get("shown_channels")
     for label, place in pick_cases([rows[i]["dice"] for i in shown]):
         index = shown[place]
         (pair,) = grid.pairs(model, samples[index : index + 1])
-        parts = grid.picture(samples[index]), pair.truth, pair.prediction
+        image = to_rgb(grid.picture(samples[index]), channels)
+        parts = image, pair.truth, pair.prediction
         if pair.truth.ndim == 3:
             planes = find_structure(pair.truth, pair.prediction)
             spacing = samples[index].spacing

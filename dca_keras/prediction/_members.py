@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 
+from dca_keras._drawing import to_rgb
 from dca_keras.data import Preprocessing, read_image
 from dca_keras.data.channels import channels_header, read_channels
 from dca_keras.data.series import open_series
@@ -36,6 +37,7 @@ class Member(NamedTuple):
         reading: Arguments of `read_image`.
         options: Arguments of `predict_rows`.
         model_hash: Of the model's file.
+        channels: Three channels that pictures show; None for the first three.
     """
 
     model: keras.Model
@@ -43,6 +45,7 @@ class Member(NamedTuple):
     reading: dict
     options: dict
     model_hash: str
+    channels: tuple | None
 
     def read(self, files):
         """Read the files of a case; returns an `Image`."""
@@ -78,15 +81,20 @@ class Member(NamedTuple):
 
     def picture(self, image):
         """Return the values of an `Image` as a picture shows them."""
-        if self.preprocessing is None:
-            return image.values
-        return self.preprocessing.image(image.values)  # on its own grid
+        values = image.values
+        if self.preprocessing is not None:
+            values = self.preprocessing.image(values)  # on its own grid
+        return (
+            values if self.channels is None else to_rgb(values, self.channels)
+        )
 
     def settings(self):
         """Return what a prediction depends on besides the image, for JSON."""
         windows = {name: self.options[name] for name in ("window", "overlap")}
         mirrored = self.options["test_time_augmentation"]
         settings = [self.model_hash, windows, mirrored, self.reading]
+        if self.channels is not None:
+            settings.append(self.channels)
         if self.preprocessing is not None:
             settings.append(self.preprocessing.to_dict())
         return settings
@@ -116,7 +124,8 @@ def open_member(run, intensities=None, **options):
     }
     model = run.load_model()
     digest = hash_files([run.model_path])
-    return Member(model, preprocessing, reading, options, digest)
+    shown = recipe.shown_channels
+    return Member(model, preprocessing, reading, options, digest, shown)
 
 
 def hash_files(files):

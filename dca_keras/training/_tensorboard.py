@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from dca_keras._drawing import to_rgb
 from dca_keras._extras import import_extra
 from dca_keras.data import resize_image, resize_mask
 from dca_keras.data.affine import cut
@@ -26,18 +27,28 @@ class TensorBoard(keras.callbacks.Callback):
         image_size: `(height, width)` that they are resized to, or the sides
             of the window that is cut out of them.
         sampling: "resize" or "crop", as the model is trained.
+        channels: Three channels that are shown, counted from 0; None for the
+            first three.
 
     Raises:
         ImportError: If the extra `tensorboard` is not installed.
     """
 
-    def __init__(self, folder, model, samples, image_size, sampling="resize"):
+    def __init__(
+        self,
+        folder,
+        model,
+        samples,
+        image_size,
+        sampling="resize",
+        channels=None,
+    ):
         super().__init__()
         module = import_extra(
             "tensorboardX", extra="tensorboard", purpose="TensorBoard"
         )
         self.writer = module.SummaryWriter(str(folder))
-        self.shown_model = model
+        self.shown_model, self.channels = model, channels
         show = _resize if sampling == "resize" else _cut_window
         self.shown = [show(*s.load(), image_size) for s in samples[:SHOWN]]
 
@@ -60,6 +71,7 @@ class TensorBoard(keras.callbacks.Callback):
             found = to_mask(predict(self.shown_model, image))
             if row is not None:
                 image, truth, found = image[row], truth[row], found[row]
+            image = to_rgb(image, self.channels)
             pictures.append(draw_outlines(image, truth, found))
         return np.concatenate(pictures, axis=1)  # (height, width, 3)
 

@@ -202,8 +202,10 @@ def _write_facts(run, dataset):
 def _open_tensorboard(run, predictor, splits, recipe):
     from dca_keras.training._tensorboard import TensorBoard
 
-    folder, seen = run.path("tensorboard"), (recipe.image_size, recipe.sampling)
-    return TensorBoard(folder, predictor, splits.val, *seen)
+    return TensorBoard(
+        *(run.path("tensorboard"), predictor, splits.val),
+        *(recipe.image_size, recipe.sampling, recipe.shown_channels),
+    )
 
 
 @contextlib.contextmanager

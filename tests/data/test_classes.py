@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -175,3 +176,11 @@ def test_pictures_of_channels_and_volumes(tmp_path):
     path = tmp_path / "sheet.png"
     save_contact_sheet(samples, path, side=SIDE)
     assert path.stat().st_size > 500
+    sheets = []
+    for channels in ((0, 1, 2), (2, 1, 0)):
+        save_contact_sheet(samples[:1], path, side=SIDE, channels=channels)
+        sheets.append(np.asarray(Image.open(path)))
+    free = np.all(sheets[0][..., ::-1] == sheets[1], axis=-1)  # of outlines
+    assert free.mean() > 0.5 and np.any(sheets[0] != sheets[1])
+    with pytest.raises(ValueError, match="indices from 0 to 5"):
+        save_contact_sheet(samples[:1], path, channels=(0, 1, 6))

@@ -145,6 +145,21 @@ def test_several_channels_are_one_case(tmp_path):
         np.testing.assert_array_equal(np.asarray(image.dataobj), mask)
 
 
+def test_pictures_show_the_channels_that_the_run_names(tmp_path):
+    mask = draw_structures((4, 6, 5))
+    pictures = []
+    for shown in ((0, 1, 2), (2, 1, 0)):
+        folder = tmp_path / "-".join(map(str, shown))
+        run = write_volume_run(folder / "run", channels=3, shown_channels=shown)
+        save_case(folder / "in" / "a", mask, AFFINES["oblique"], channels=3)
+        predict_files(run, [folder / "in"], folder / "out")
+        with Image.open(folder / "out" / "a_overlay.png") as picture:
+            pictures.append(np.asarray(picture))
+    grey, swapped = pictures
+    free = np.all(grey[..., ::-1] == swapped, axis=-1)  # of the mask's tint
+    assert free.mean() > 0.2 and (grey[free] != swapped[free]).any()
+
+
 def test_numbers_of_one_channel_are_names(run, tmp_path):
     mask = draw_structures(SHAPE)
     for name in ("a", "b", "b_0007"):
