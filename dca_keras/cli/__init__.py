@@ -4,7 +4,6 @@ One file a command. What takes long to import is imported by the function that
 needs it.
 """
 
-import os
 from typing import Annotated
 
 import typer
@@ -28,9 +27,7 @@ from dca_keras.cli._options import (
     print_error,
     with_plugins,
 )
-
-# Read when TensorFlow is imported; its notes would bury ours.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from dca_keras.cli._quiet import quiet_imports
 
 
 class _Reporter(TyperGroup):
@@ -101,4 +98,5 @@ for _command in (
 
 def main():
     """The entry point of the command."""
+    quiet_imports()
     app(prog_name="dca-keras")

@@ -175,6 +175,9 @@ def test_trains_from_the_shell(tmp_path, data_dir):
     result = run_python(*command)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("test: Dice 0.")
+    # Nothing of TensorFlow's own.
+    assert result.stderr.startswith("epoch 1/1 loss ")
+    assert result.stderr.count("\n") == 1
     assert (output / "predictions.png").exists()
 
 
