@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from dca_keras import find_skips, insert_dca
+from dca_keras import find_skips, insert_dca, zoo
 from tests.surgery.test_insert_dca import inputs_of, outputs_of
 
 pytestmark = [
@@ -130,6 +130,47 @@ def test_those_with_a_single_skip(kind):
     )
     with pytest.raises(ValueError, match="attends across at least two skips"):
         insert_dca(model)
+
+
+def test_keras_hub():
+    """Its two segmentation networks have one skip; its backbones do."""
+    models = pytest.importorskip("keras_hub.models")
+    widths = {"hidden_dims": [8, 16, 40, 64], "max_drop_path_rate": 0.1}
+    strides = {"layerwise_sr_ratios": [8, 4, 2, 1]}
+    mit = models.MiTBackbone(
+        layerwise_num_heads=[1, 2, 5, 8],
+        layerwise_depths=[1] * 4,
+        layerwise_patch_sizes=[7, 3, 3, 3],
+        layerwise_strides=[4, 2, 2, 2],
+        num_layers=4,
+        image_shape=IMAGES,
+        **(widths | strides),
+    )
+    resnet = models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64] * 4,
+        stackwise_num_blocks=[1] * 4,
+        stackwise_num_strides=[1, 2, 2, 2],
+        block_type="basic_block",
+        image_shape=IMAGES,
+    )
+    segformer = models.SegFormerBackbone(mit, projection_filters=32)
+    deeplab = models.DeepLabV3Backbone(
+        image_encoder=resnet,
+        spatial_pyramid_pooling_key="P4",
+        low_level_feature_key="P2",
+        upsampling_size=4,
+        dilation_rates=[6, 12, 18],
+        image_shape=IMAGES,
+    )
+    for model in (segformer, deeplab):
+        with pytest.raises(ValueError, match="attends across at least two"):
+            insert_dca(model)
+    model = zoo.unet_with(resnet)
+    x = np.zeros((1, *IMAGES), "float32")
+    assert model(x).shape == (1, *IMAGES[:2], 1)
+    assert model.get_layer("dca")
 
 
 def check_peer(model, folder, loads=True, exports=True):
