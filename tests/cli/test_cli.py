@@ -176,8 +176,8 @@ def test_trains_from_the_shell(tmp_path, data_dir):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("test: Dice 0.")
     # Nothing of TensorFlow's own.
-    assert result.stderr.startswith("epoch 1/1 loss ")
-    assert result.stderr.count("\n") == 1
+    words = ("oneDNN", "absl", "cuda")
+    assert not [word for word in words if word in result.stderr]
     assert (output / "predictions.png").exists()
 
 
