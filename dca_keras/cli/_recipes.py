@@ -40,7 +40,8 @@ def choose_recipe(resumed=None, **given):
     Args:
         resumed: The folder of the run that is resumed, if any. What isn't
             given is as it was there.
-        **given: Fields of the recipe.
+        **given: Fields of the recipe. With the `weights` of a run, the
+            architecture is that run's where it isn't given.
 
     Returns:
         The `Recipe`, and the data set's `Fingerprint`, None if nothing was
@@ -50,6 +51,7 @@ def choose_recipe(resumed=None, **given):
     from dca_keras.recipe import follows_data, make_recipe
     from dca_keras.run import Run
 
+    given = _start(given)
     if not follows_data(given.get("data", "synthetic")):
         return make_recipe(**given), None
     if resumed is not None and Run(resumed).path("recipe").is_file():
@@ -62,6 +64,18 @@ def choose_recipe(resumed=None, **given):
         table.add_row(name, text)
     err.print(table, highlight=False, markup=False)
     return plan.recipe, plan.fingerprint
+
+
+def _start(given):
+    """Return options with the architecture of the weights to start from."""
+    if "weights" not in given:
+        return given
+    from dca_keras.weights import architecture_of
+
+    found = architecture_of(given["weights"])
+    if given.get("model", found.get("model")) != found.get("model"):
+        return given
+    return found | given
 
 
 def open_early(devices, *, strategy="single", data="synthetic", **_):

@@ -4,7 +4,7 @@ import functools
 import inspect
 
 from dca_keras._registry import Registry
-from dca_keras.weights import load_weights
+from dca_keras.weights import load_weights, shipped_arguments
 
 _MODELS = Registry("model")
 _UNLISTED = set()
@@ -27,7 +27,9 @@ input_shape: `(height, width, channels)`, or `(depth, height, width,
         dtype: Dtype policy such as "mixed_float16". The head computes in
             float32 under the mixed ones.
         weights: Weights to start from, see
-            `dca_keras.weights.load_weights`; `None` for initial values."""
+            `dca_keras.weights.load_weights`; `None` for initial values. With
+            one of `list_weights()`, arguments that are not given are those
+            that it was trained with."""
 
 
 def register_model(builder, *, listed=True):
@@ -139,9 +141,13 @@ def _with_weights(builder):
 
     @functools.wraps(builder)
     def build(*args, weights=None, **kwargs):
-        model = builder(*args, **kwargs)
-        if weights is not None:
-            load_weights(model, weights)
+        if weights is None:
+            return builder(*args, **kwargs)
+        given = signature.bind_partial(*args, **kwargs).arguments
+        trained = shipped_arguments(weights, builder.__name__)
+        missing = {k: v for k, v in trained.items() if k not in given}
+        model = builder(*args, **kwargs, **missing)
+        load_weights(model, weights)
         return model
 
     weights = inspect.Parameter(
