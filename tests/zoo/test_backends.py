@@ -89,7 +89,7 @@ def test_files_move_between_backends(backend, names, tmp_path):
 @main_backend
 @other_backend
 def test_suites_on_other_backends(backend):
-    run(backend, "-m", "pytest", "-q", "-x", "-m", "", *SUITES)
+    run(backend, "-m", "pytest", "-q", "-x", *SUITES)
 
 
 MIRRORED = """
