@@ -8,13 +8,15 @@ from pathlib import Path
 import keras
 
 
-def environment():
+def environment() -> dict:
     """Versions and hardware, with nothing that tells whose machine it is."""
     modules = ("dca_keras", "keras", "tensorflow", "numpy")
     backend = keras.backend.backend()
-    hardware = {"processor": _processor(), "cpus": os.cpu_count()}
-    if backend != "torch":  # There, Keras can't list devices.
-        hardware["devices"] = keras.distribution.list_devices()
+    hardware = {
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "devices": _list_devices(backend),
+    }
     return {
         "versions": {
             "python": platform.python_version(),
@@ -23,6 +25,15 @@ def environment():
         },
         "hardware": hardware,
     }
+
+
+def _list_devices(backend):
+    if backend != "torch":
+        return keras.distribution.list_devices()
+    import torch  # There, Keras can't list devices.
+
+    gpus = range(torch.cuda.device_count())
+    return [f"cuda:{index}" for index in gpus] or ["cpu:0"]
 
 
 def _processor():

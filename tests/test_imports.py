@@ -11,6 +11,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "dca_keras"
 # A module imports from lower floors, or from its own package, and no other.
 FLOORS = {
     "_fields": -1,
+    "_doctor": 10,
     "_drawing": 0,
     "_environment": 0,
     "_extras": 0,

@@ -13,6 +13,7 @@ from dca_keras import __version__
 from dca_keras.cli import (
     compare,
     dataset,
+    doctor,
     evaluate,
     explain,
     export,
@@ -49,7 +50,6 @@ class _Reporter(TyperGroup):
 app = typer.Typer(
     cls=_Reporter,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
 )
 
@@ -92,6 +92,7 @@ for _command in (
     dataset.data,
     dataset.prepare,
     models.models,
+    doctor.doctor,
 ):
     app.command(cls=Command)(with_plugins(_command))
 
