@@ -226,12 +226,9 @@ def test_scores_are_those_of_the_equations(name):
 def test_many_tokens_are_attended_in_blocks(monkeypatch, training):
     layer, arrays, _ = random_layer(ATTENTIONS["spatial"], "float32")
     expected = layer(arrays, training=training)
-    # At inference two limits say so, in training one.
-    limits = {"BLOCK_SCORES": 1, "LEAST_QUERIES": 3}
-    if not training:
-        limits["WHOLE_AT_INFERENCE"] = TOKENS - 1
-    for name, limit in limits.items():
-        monkeypatch.setattr(spatial, name, limit)
+    most = "WHOLE_IN_TRAINING" if training else "WHOLE_AT_INFERENCE"
+    monkeypatch.setattr(spatial, most, TOKENS - 1)
+    monkeypatch.setattr(spatial, "QUERIES", 3)
     used = []
     blocked = spatial.attend_in_blocks
 

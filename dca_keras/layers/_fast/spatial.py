@@ -11,11 +11,10 @@ from dca_keras.layers._fast.folding import (
     scale_and_shift,
 )
 
-# At inference a stage's maps are computed whole up to so many tokens, which is
-# quicker. A block has so many scores a head, but at least so many queries.
-WHOLE_AT_INFERENCE = 4096
-BLOCK_SCORES = 2**20
-LEAST_QUERIES = 256
+# A stage's maps are computed whole up to so many tokens.
+WHOLE_IN_TRAINING, WHOLE_AT_INFERENCE = 1024, 4096
+# Queries of a block at most: its scores then stay in a core's cache.
+QUERIES = 64
 
 
 def attend_across_space(layer, tokens, training):
@@ -65,8 +64,7 @@ def _choose_block(query_block, tokens, training):
     """Return how many queries to take at a time; `None` is all of them."""
     if query_block is not None or tokens is None:
         return query_block
-    most = BLOCK_SCORES if training else WHOLE_AT_INFERENCE**2
-    if tokens**2 <= most:
+    if tokens <= (WHOLE_IN_TRAINING if training else WHOLE_AT_INFERENCE):
         return None
-    blocks = -(-tokens // max(LEAST_QUERIES, BLOCK_SCORES // tokens))
+    blocks = -(-tokens // QUERIES)
     return -(-tokens // blocks)
