@@ -61,14 +61,13 @@ def run(backend, *command):
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
 
 
+@pytest.mark.slow
 @main_backend
 @other_backend
 @pytest.mark.parametrize(
     "names",
-    [
-        pytest.param(zoo.list_models()[:6], id="paper"),
-        pytest.param(zoo.list_models()[6:], id="more", marks=pytest.mark.slow),
-    ],
+    [zoo.list_models()[:6], zoo.list_models()[6:]],
+    ids=["paper", "more"],
 )
 def test_files_move_between_backends(backend, names, tmp_path):
     x = check.images()
