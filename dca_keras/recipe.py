@@ -80,6 +80,32 @@ FOLLOWING = (
 )
 
 
+def complete(values):
+    """Return a recipe's dictionary with what earlier versions lacked.
+
+    Args:
+        values: A dictionary, as `Recipe.to_dict` returns it or JSON made of
+            it. Names that are unknown are kept.
+
+    Returns:
+        A new dictionary, with the default of every field that is missing
+        and has one. Two recipes of one meaning are equal, whichever version
+        wrote them.
+    """
+    values = dict(values)
+    if values.pop("per_image_loss", False):
+        values["loss"] = PER_IMAGE_LOSS
+    defaults = {
+        name: own.default
+        for name, own in Recipe.__dataclass_fields__.items()
+        if own.default is not dataclasses.MISSING
+    }
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in (defaults | values).items()
+    }
+
+
 def _last_name(path):
     return path if path.startswith("hf://") else Path(path).name
 
@@ -351,9 +377,7 @@ class Recipe:
             ValueError: If a name is missing or unknown, or a value is wrong.
         """
         fields = cls.__dataclass_fields__
-        values = dict(values)
-        if values.pop("per_image_loss", False):  # Of earlier versions.
-            values["loss"] = PER_IMAGE_LOSS
+        values = complete(values)
         if unknown := sorted(values.keys() - fields.keys()):
             raise ValueError(
                 f"A recipe has no {', '.join(map(repr, unknown))}. "

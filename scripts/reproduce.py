@@ -32,9 +32,18 @@ VARIANTS = {
 
 
 def reproduce(
-    data, models, variants, seeds, *, runs, results, console=None, **overrides
+    data,
+    models,
+    variants,
+    seeds,
+    *,
+    runs,
+    results,
+    folds=None,
+    console=None,
+    **overrides,
 ):
-    """Train every model in every variant with every seed.
+    """Train every model in every variant with every seed, on every fold.
 
     Finished runs are kept, and a training that was stopped is resumed.
 
@@ -46,6 +55,8 @@ def reproduce(
         runs: The folder for the runs.
         results: The folder that gets each run's `metrics.json`, named after
             the run.
+        folds: The number of folds of a cross-validation; None trains on the
+            data set's own split.
         console: The `rich` console for the progress.
         **overrides: Other fields of `Recipe`; the paper's otherwise.
 
@@ -60,9 +71,14 @@ def reproduce(
             f"`variants` must be of {', '.join(VARIANTS)}. "
             f"Received: {', '.join(unknown)}"
         )
+    parts = [None] if folds is None else [f"{k}/{folds}" for k in range(folds)]
     recipes = [
-        make_recipe(model, data, seed=seed, **(overrides | VARIANTS[variant]))
+        make_recipe(
+            *(model, data),
+            **{"seed": seed, "fold": fold, **overrides, **VARIANTS[variant]},
+        )
         for seed in seeds
+        for fold in parts
         for model in models
         for variant in variants
     ]
@@ -80,6 +96,9 @@ def main(
     models: Annotated[str, typer.Option(help="Names, or all.")] = "all",
     variants: Annotated[str, typer.Option(help="Names, or all.")] = "plain,dca",
     seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Of a cross-validation.")
+    ] = None,
     runs: Path = Path("runs/reproduce"),
     filters: str | None = None,
     image_size: Annotated[str | None, typer.Option(help="192x256")] = None,
@@ -96,6 +115,7 @@ def main(
             range(seeds),
             runs=runs,
             results=ZOO / "results",
+            folds=folds,
             console=Console(stderr=True),
             data_dir=data_dir,
             filters=_integers(filters, ","),
@@ -118,7 +138,9 @@ def _result_name(recipe):
     if data == "image_folder":
         data = Path(recipe.data_dir).name
     reduced = "" if is_full(recipe.to_dict()) else "-reduced"
-    return f"{recipe.model}-{recipe.variant}-{data}{reduced}-seed{recipe.seed}"
+    fold = f"-fold{recipe.fold.replace('/', 'of')}" if recipe.fold else ""
+    stem = f"{recipe.model}-{recipe.variant}-{data}{reduced}{fold}"
+    return f"{stem}-seed{recipe.seed}"
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dca_keras._files import write_text
 from dca_keras.evaluation import compare
-from dca_keras.recipe import Recipe, make_recipe
+from dca_keras.recipe import Recipe, complete, make_recipe
 from dca_keras.zoo import list_models
-from zoo_volume_tables import is_volume, volume_table
+from zoo_volume_tables import is_volume, list_seeds, name_files, volume_table
 
 HEADINGS = {
     "plain": "plain",
@@ -99,10 +99,12 @@ def _plain(value):
 
 def _setting(result):
     """What must be equal for two results to stand in one table."""
-    free = ("seed", "dca", "channel_attention", "spatial_attention", "cache")
+    free = ("seed", "fold", "dca", "start", "cache")
+    free += ("channel_attention", "spatial_attention")
     if is_volume(result):  # Where it follows the data, it is DCA's alone.
         free += ("patch_size",)
-    recipe = {k: v for k, v in result["recipe"].items() if k not in free}
+    recipe = complete(result["recipe"]).items()
+    recipe = {k: v for k, v in recipe if k not in free}
     return json.dumps([recipe, result["split"]], sort_keys=True)
 
 
@@ -166,18 +168,16 @@ def _other_table(paper, results):
         else:
             cells += _cells(pairs, group)
             cells += [f"{paper_cell[0]:.4f}" if paper_cell else "none"]
-            stem = pairs[0][0].name.rsplit("-seed", 1)[0]
-            cells += [f"`{stem}-seed*.json`"]
+            cells += [name_files(pairs)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _cells(pairs, group):
-    seeds = ", ".join(str(result["seed"]) for _, result in pairs)
     dice, iou, hd95 = (group["scores"][k] for k in ("dice", "iou", "hd95"))
     difference = group.get("differences", {}).get("dice")
     return [
-        seeds,
+        list_seeds(pairs),
         f"{dice['mean']:.4f}",
         _interval(dice["interval"]),
         f"{difference['mean']:+.4f}" if difference else "",

@@ -1,5 +1,7 @@
 """The tables of `zoo/README.md` for models of volumes."""
 
+import re
+
 from dca_keras.evaluation import compare
 
 COLUMNS = "skips | seeds | Dice | 95 % interval | minus plain | 95 % interval"
@@ -67,25 +69,37 @@ def _compare(results, variants):
 def _cells(pairs, group, names):
     scores = group["scores"]
     difference = group.get("differences", {}).get("dice")
+    rows = [row for _, result in pairs for row in result["per_case"]]
     by_class = [
         [
-            result["over_cases"]["per_class"][index]["dice"]["mean"]
-            for _, result in pairs
+            row["per_class"][index]["dice"]
+            for row in rows
+            if row["per_class"][index]["dice"] is not None
         ]
         for index in names
     ]
-    stem = pairs[0][0].name.rsplit("-seed", 1)[0]
     return [
-        ", ".join(str(result["seed"]) for _, result in pairs),
+        list_seeds(pairs),
         _number(scores["dice"]["mean"]),
         _interval(scores["dice"]["interval"]),
         f"{difference['mean']:+.4f}" if difference else "",
         _interval(difference["interval"], "+") if difference else "",
-        *(_number(sum(means) / len(means)) for means in by_class),
+        *(_number(sum(dice) / len(dice)) for dice in by_class),
         _number(scores["hd95"]["mean"], 2),
         _number(scores["assd"]["mean"], 2),
-        f"`{stem}-seed*.json`",
+        name_files(pairs),
     ]
+
+
+def list_seeds(pairs):
+    """Return the seeds of results, each once, as text."""
+    return ", ".join(map(str, sorted({r["seed"] for _, r in pairs})))
+
+
+def name_files(pairs):
+    """Return a pattern of the names that the results' files have."""
+    stem = pairs[0][0].name.rsplit("-seed", 1)[0]
+    return f"`{re.sub(r'-fold.*', '-fold*', stem)}-seed*.json`"
 
 
 def _describe(first, results, warnings, peers):

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 from dca_keras.evaluation._wording import count
-from dca_keras.recipe import PATHS
+from dca_keras.recipe import PATHS, complete
 
 # What the training part of a fold decides, so that folds may differ in it.
 _DERIVED = ("spacing", "image_size")
@@ -86,7 +86,7 @@ def _common(recipe):
     if recipe.get("minutes"):  # It chose the number of epochs.
         own.add("epochs")
     folds = recipe["fold"].partition("/")[2]
-    kept = {k: v for k, v in recipe.items() if k not in own}
+    kept = {k: v for k, v in complete(recipe).items() if k not in own}
     return kept | {"folds": folds}
 
 

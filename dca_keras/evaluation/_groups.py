@@ -8,7 +8,7 @@ import numpy as np
 from dca_keras.evaluation._folds import merge_folds
 from dca_keras.evaluation._table import foreground, score_table
 from dca_keras.evaluation._wording import count, name_model
-from dca_keras.recipe import PATHS
+from dca_keras.recipe import PATHS, complete
 from dca_keras.run import Run
 
 # What two trainings of one recipe may differ in.
@@ -57,7 +57,8 @@ def group_by_recipe(results):
         recipe = result.get("recipe")
         key = str(path)
         if recipe is not None:
-            kept = {k: v for k, v in recipe.items() if k not in _INCIDENTAL}
+            recipe = complete(recipe).items()
+            kept = {k: v for k, v in recipe if k not in _INCIDENTAL}
             key = json.dumps(kept, sort_keys=True)
         groups.setdefault(key, {})[path] = result
     return list(groups.values())

@@ -172,3 +172,46 @@ def test_says_what_is_wrong_before_it_trains(tmp_path, words, message):
             **given,
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_folds_are_one_row(zoo, tmp_path):
+    made = shutil.copytree(zoo, tmp_path / "zoo")
+    shutil.rmtree(made / "results")
+    reproduce(
+        "image_folder",
+        ["unet"],
+        ["plain", "dca"],
+        [0],
+        folds=2,
+        runs=tmp_path / "runs",
+        results=made / "results",
+        console=QUIET,
+        data_dir=write_images(tmp_path / "blobs"),
+        image_size=32,
+        filters=(4, 4, 4),
+        epochs=1,
+    )
+    names = sorted(path.name for path in (made / "results").iterdir())
+    assert names[2] == "unet-plain-blobs-reduced-fold0of2-seed0.json"
+    results = [
+        json.loads((made / "results" / name).read_text()) for name in names[2:]
+    ]
+    dice = [row for r in results for row in r["per_case"]]
+    dice = [row["per_class"]["1"]["dice"] for row in dice]
+    table = make_tables(made).split("###")[1]
+    (row,) = [x for x in table.splitlines() if x.startswith("| plain |")]
+    cells = [cell.strip() for cell in row.split("|")[2:-1]]
+    assert cells[0] == "0"
+    assert float(cells[1]) == pytest.approx(sum(dice) / len(dice), abs=5.1e-5)
+    assert cells[-1] == "`unet-plain-blobs-reduced-fold*-seed*.json`"
+
+
+def test_results_of_earlier_versions_stand_beside_later_ones(zoo, tmp_path):
+    made = shutil.copytree(zoo, tmp_path / "zoo")
+    before = make_tables(made)
+    path = min((made / "results").iterdir())
+    result = json.loads(path.read_text())
+    del result["recipe"]["shown_channels"], result["recipe"]["minutes"]
+    path.write_text(json.dumps(result))
+    assert make_tables(made) == before
