@@ -1,6 +1,7 @@
 """Files that hold the old content or the new, never half of either."""
 
 import contextlib
+import hashlib
 import json
 import os
 import uuid
@@ -64,3 +65,9 @@ def write_json(path, value):
     except ValueError as error:
         raise ValueError(f"{path} can't be written: {error}.") from error
     write_text(path, text + "\n")
+
+
+def hash_file(path):
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -41,7 +41,7 @@ FLOORS = {
     "run": 6,
     "prediction": 7,
     "evaluation": 8,
-    "export": 8,
+    "export": 9,
     "sharing": 8,
     "training": 9,
     "cli": 11,

@@ -19,7 +19,8 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            help="saved_model, onnx, openvino, litert or litert_int8."
+            help="saved_model, onnx, openvino, openvino_int8, litert, "
+            "litert_int8 or litert_dynamic."
         ),
     ] = "saved_model",
     output: optional(Path, "Folder to write to; RUN/export by default.") = None,
@@ -31,12 +32,17 @@ def export(
         typer.Option("--any-size", help="Take images of any valid size."),
     ] = False,
     data_dir: DataDir = None,
+    max_dice_loss: optional(
+        float, "The most Dice that 8 bits may lose; 0.005 by default."
+    ) = None,
 ):
     """Write a trained model for systems that run it without this package.
 
     A SavedModel is written to OUTPUT/NAME/1, or the next number, as
     TensorFlow Serving expects. The export is run on test images, and kept
-    only if its probabilities are the model's.
+    only if its probabilities are the model's. With openvino_int8 and
+    litert_int8, convolutions have 8 bits, calibrated on images of the run's
+    validation split: it is kept only if Dice on that split stays.
     """
     from dca_keras.export import export_run
 
@@ -48,6 +54,7 @@ def export(
             dtype=dtype,
             any_size=any_size,
             data_dir=data_dir,
+            max_dice_loss=max_dice_loss,
         )
     images = f"{exported.images} {'drawn' if exported.drawn else 'test'} images"
     print_line(f"  {exported.path}: {exported.size / 1e6:.1f} MB")
@@ -55,3 +62,9 @@ def export(
         f"  largest difference from the model, on {images}: "
         f"{exported.difference:.2g}"
     )
+    if exported.dice is not None:
+        before, after = exported.dice
+        print_line(
+            f"  Dice on the validation split: {before:.4f} before, "
+            f"{after:.4f} after"
+        )

@@ -29,6 +29,13 @@ def predict(
     output: optional(
         Path, "Folder to write to; RUN/predictions by default."
     ) = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What computes: keras, openvino, onnx, litert; openvino_int8 "
+            "and litert_int8 with 8 bits. The run is exported once."
+        ),
+    ] = "keras",
     windows: Annotated[
         bool,
         typer.Option(
@@ -64,6 +71,9 @@ def predict(
         bool,
         typer.Option("--overwrite", help="Make existing predictions again."),
     ] = False,
+    shard: optional(
+        str, "Predict one share of the images, such as 3/8."
+    ) = None,
     max_pixels: optional(
         int, "Most pixels of a file; about 89 million by default."
     ) = None,
@@ -79,6 +89,7 @@ def predict(
     from dca_keras.prediction import predict_files
     from dca_keras.run import Run
 
+    shard = integers("--shard", shard, "/")
     runs, files = _tell_apart(paths)
 
     quiet = not err.is_terminal
@@ -88,6 +99,7 @@ def predict(
             runs,
             files,
             output,
+            engine=_find_engine(engine),
             window=windows or None,
             overlap=overlap,
             test_time_augmentation=tta,
@@ -95,6 +107,7 @@ def predict(
             intensities=integers("--intensities", intensities, ","),
             probabilities=probabilities,
             overwrite=overwrite,
+            shard=shard,
             max_pixels=max_pixels,
             on_progress=lambda done, total: bar.update(
                 task, completed=done, total=total
@@ -111,6 +124,15 @@ def predict(
         print_error(name_options(message, context.command))
     if result.broken:
         raise typer.Exit(1)
+
+
+def _find_engine(name):
+    """Return what `predict_files` takes; Keras needs none of `export`."""
+    if name == "keras":
+        return None
+    from dca_keras.export import engine
+
+    return engine(name)
 
 
 def _tell_apart(paths):

@@ -7,6 +7,8 @@ from dca_keras.evaluation._runs import (
     evaluate_dataset,
     evaluate_on,
     evaluate_run,
+    run_grid,
+    run_samples,
 )
 from dca_keras.evaluation._scores import DISTANCES
 from dca_keras.evaluation._scoring import evaluate_model
@@ -24,5 +26,7 @@ __all__ = [
     "evaluate_run",
     "mean_intervals",
     "nested_intervals",
+    "run_grid",
+    "run_samples",
     "score_table",
 ]

@@ -50,8 +50,7 @@ def evaluate_run(run, split="test", data_dir=None, console=None, grid=None):
     run = run if isinstance(run, Run) else Run(run)
     _check_split(split)
     model, recipe = run.load_model(), run.recipe
-    cropped = recipe.sampling == "crop"
-    original = _choose_grid(grid, cropped or len(recipe.image_size) == 3)
+    grid = run_grid(run, grid)
     splits = run.read_splits(data_dir)
     facts = {
         "model": recipe.model,
@@ -72,15 +71,42 @@ def evaluate_run(run, split="test", data_dir=None, console=None, grid=None):
         run.folder,
         image_size=recipe.image_size,
         batch_size=recipe.batch_size,
-        grid=OriginalGrid(run.preprocessing, cropped or None)
-        if original
-        else None,
+        grid=grid,
         facts=facts,
         published_batch=splits.published_batch,
         class_names=splits.class_names,
         history=run.history,
         console=console,
     )
+
+
+def run_samples(run, split="test", data_dir=None):
+    """Return the samples that a split of a run had when it was trained.
+
+    Args:
+        run: A `Run`.
+        split: `"train"`, `"val"` or `"test"`.
+        data_dir: As in `evaluate_run`.
+
+    Raises:
+        ValueError: If the data set can't be read, or lacks some of them.
+    """
+    _check_split(split)
+    return _find_samples(run.read_splits(data_dir), run.samples[split])
+
+
+def run_grid(run, grid=None):
+    """Return the grid that a run is scored on, None for the resized images.
+
+    Args:
+        run: A `Run`.
+        grid: As in `evaluate_run`.
+    """
+    cropped = run.recipe.sampling == "crop"
+    whole = cropped or len(run.recipe.image_size) == 3
+    if not _choose_grid(grid, whole):
+        return None
+    return OriginalGrid(run.preprocessing, cropped or None)
 
 
 def evaluate_dataset(

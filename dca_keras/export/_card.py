@@ -1,4 +1,4 @@
-"""The `model_card.json` of a served model."""
+"""Model cards: what is known of a model, beside its export."""
 
 import keras
 
@@ -50,6 +50,11 @@ def model_card(model, step, size, about):
         **about,
         "versions": {"dca_keras": __version__, "keras": keras.__version__},
     }
+
+
+def file_card(path):
+    """Return the path of the card of an exported file: `unet.onnx.json`."""
+    return path.with_name(f"{path.name}.json")
 
 
 def about_run(recipe, samples, scores, preprocessing=None):

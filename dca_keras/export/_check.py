@@ -25,6 +25,8 @@ class Exported(NamedTuple):
         images: Number of images that the two were compared on.
         drawn: Whether these images were drawn because there were no others.
         size: Bytes written.
+        dice: Of calibrated 8 bits, Dice on the run's validation split before
+            and after; else `None`.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class Exported(NamedTuple):
     images: int
     drawn: bool
     size: int
+    dice: tuple | None = None
 
 
 def check_backend():
@@ -83,7 +86,7 @@ def check_images(model, images=None, size=None):
             )
     if not images:
         raise ValueError("`images` must hold at least one. Received: none")
-    fit = resize_image if len(sides) == 2 else _crop_or_pad
+    fit = resize_image if len(sides) == 2 else crop_or_pad
     return np.stack([fit(image, sides) for image in images])
 
 
@@ -109,8 +112,8 @@ def check_difference(difference, name):
         )
 
 
-def _crop_or_pad(volume, sides):
-    """The middle of a volume, with zeros around it where it is smaller."""
+def crop_or_pad(volume, sides):
+    """Return the middle of an image, with zeros around where it is smaller."""
     for axis, side in enumerate(sides):
         first = max(0, (volume.shape[axis] - side) // 2)
         volume = np.take(

@@ -1,6 +1,39 @@
 """Exported files in their own runtimes, as functions of images."""
 
+import numpy as np
+
 from dca_keras._extras import import_extra
+
+
+class RuntimeModel:
+    """A function of images with what prediction needs of a Keras model.
+
+    Args:
+        name: The model's name.
+        run: Function from images to probabilities.
+        input_shape: `(None, *sides, channels)`.
+        output_shape: `(None, *sides, classes)`.
+        side_multiple: What the sides of images must be multiples of, for the
+            same layers at other sizes.
+        identity: What tells its predictions from those of another file.
+    """
+
+    def __init__(
+        self,
+        name,
+        run,
+        input_shape,
+        output_shape,
+        side_multiple=1,
+        identity="",
+    ):
+        self.name, self._run = name, run
+        self.input_shape, self.output_shape = input_shape, output_shape
+        self.side_multiple, self.identity = side_multiple, identity
+
+    def predict_on_batch(self, images):
+        """Return probabilities, `(batch, *sides, classes)`, float32."""
+        return self._run(np.ascontiguousarray(images, "float32"))
 
 
 def load_onnx(path, threads=None):

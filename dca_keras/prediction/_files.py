@@ -1,21 +1,17 @@
 """Predictions of runs for image files and folders."""
 
 import collections
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from dca_keras.data.guards import check_intensities, size_limit
 from dca_keras.prediction import _outputs
-from dca_keras.prediction._members import hash_files, open_member
-from dca_keras.prediction._model import (
-    check_batch_size,
-    gather_rows,
-    to_mask,
-)
-from dca_keras.prediction._names import name_outputs
+from dca_keras.prediction._job import Job
+from dca_keras.prediction._members import open_member
+from dca_keras.prediction._model import check_batch_size
+from dca_keras.prediction._names import name_outputs, take_share
+from dca_keras.prediction._overlap import run_overlapping
 from dca_keras.prediction._plan import plan_prediction
-from dca_keras.prediction._source import average_rows
 from dca_keras.run import Run
 
 
@@ -46,6 +42,7 @@ def predict_files(
     files,
     output=None,
     *,
+    engine=None,
     window=None,
     overlap=None,
     test_time_augmentation=False,
@@ -53,6 +50,7 @@ def predict_files(
     intensities=None,
     probabilities=False,
     overwrite=False,
+    shard=None,
     max_pixels=None,
     on_progress=None,
 ):
@@ -76,6 +74,10 @@ def predict_files(
     exists already, from the same image with the same model and options, is
     not made again.
 
+    While an image is predicted, the next one is read and the last one is
+    written, in threads: memory holds up to three, and an image of more than
+    256 MiB alone.
+
     Args:
         run: The folder of a run; or a list of them, whose probabilities are
             averaged on the image's own grid.
@@ -83,6 +85,9 @@ def predict_files(
             and of folders that are searched for these; the folders below
             them are kept in `output`.
         output: Folder to write to; `None` is `predictions` in the run.
+        engine: What computes: a function from a `Run` to a model with
+            `predict_on_batch`, such as `dca_keras.export.engine("openvino")`;
+            `None` is Keras.
         window, overlap, test_time_augmentation, batch_size: As in `predict`.
             A run that was trained on crops always slides a window.
         intensities: For NIfTI and DICOM, the two values that become 0 and 1;
@@ -92,6 +97,9 @@ def predict_files(
             `…_probabilities`, float32, in NIfTI or TIFF.
         overwrite: Whether to make existing predictions again and to replace
             files of the same names that come from another image.
+        shard: `(number, count)`, such as `(3, 8)` for the third of eight
+            shares of the images, chosen by a hash of their names; `None` for
+            all of them.
         max_pixels: Most pixels of a file, over all slices of a volume; `None`
             for Pillow's limit on an image and for 2^29 voxels.
         on_progress: Function of the number of files done and of all files,
@@ -123,6 +131,7 @@ def predict_files(
     members = [
         open_member(
             one,
+            engine,
             intensities,
             window=window,
             overlap=overlap,
@@ -131,46 +140,38 @@ def predict_files(
         )
         for one in runs
     ]
-    job = _Job(members, probabilities, overwrite)
+    job = Job(members, probabilities, overwrite)
     _check_job(job, runs)
     names = name_outputs(files, output, job.volume_channels)
+    names = take_share(names, output, shard)
     on_progress = on_progress or (lambda count, total: None)
     on_progress(0, len(names))
     result = Predictions([], [], [], collections.Counter())
-    for count, (paths, name) in enumerate(names.items(), 1):
-        try:
-            with size_limit(max_pixels):
-                mask, plan = _predict_file(job, paths, name)
-        except OSError:  # The disk is full, or not ours: so for all files.
-            raise
-        except Exception as error:  # Backends have their own for memory.
-            result.broken.append(_message(paths[0], error))
-        else:
-            (result.written if plan else result.done).append(mask)
-            result.plans.update([plan] if plan else [])
-        on_progress(count, len(names))
+    with size_limit(max_pixels):
+        steps = run_overlapping(
+            names.items(),
+            job.read,
+            job.segment,
+            job.write,
+            size=lambda task: sum(i.values.nbytes for i in task.images),
+        )
+        for count, ((paths, _), done) in enumerate(steps, 1):
+            _note(result, paths[0], done)
+            on_progress(count, len(names))
     return result
 
 
-class _Job(NamedTuple):
-    """The runs and options that all files share."""
-
-    members: list
-    probabilities: bool
-    overwrite: bool
-
-    @property
-    def volume_channels(self):
-        """Channels of volumes in their own values; None for images."""
-        for member in self.members:
-            if member.preprocessing is not None:
-                return member.reading["channels"]
-        return None
-
-    def settings(self):
-        """Return all that a prediction depends on besides the image."""
-        parts = [member.settings() for member in self.members]
-        return json.dumps(parts[0] if len(parts) == 1 else parts, default=int)
+def _note(result, file, done):
+    """Note in a `Predictions` what became of a file."""
+    error = done.exception()
+    if isinstance(error, OSError):  # The disk is full, or not ours.
+        raise error
+    if error is not None:  # Backends have their own for memory.
+        result.broken.append(_message(file, error))
+        return
+    mask, plan = done.result()
+    (result.written if plan else result.done).append(mask)
+    result.plans.update([plan] if plan else [])
 
 
 def _is_one(run):
@@ -194,63 +195,6 @@ def _check_job(job, runs):
         larger = [2 * side for side in run.recipe.image_size]
         windows = {k: member.options[k] for k in ("window", "overlap")}
         plan_prediction(member.model, larger, **windows)
-
-
-def _predict_file(job, files, name):
-    """Return the mask's path, and the plan or None if the mask existed."""
-    source = files[0]
-    mask_path, map_path, overlay_path = (
-        name.with_name(name.name + end) for end in _outputs.ends(source)
-    )
-    texts = {"Image": hash_files(files), "Settings": job.settings()}
-    if not job.overwrite:
-        wanted = [mask_path, overlay_path] + [map_path] * job.probabilities
-        present = [p for p in (*wanted, map_path) if p.exists()]
-        noted = _outputs.read_texts(overlay_path)
-        if present and noted.get("Image") != texts["Image"]:
-            raise ValueError(
-                f"{source} was not predicted, because {present[0]} exists and "
-                "is from another image. Choose another `output`, or "
-                "`overwrite=True`."
-            )
-        if texts.items() <= noted.items() and all(p.exists() for p in wanted):
-            return mask_path, None
-    first, image = job.members[0], job.members[0].read(files)
-    mask, found, plan = _segment(job, files, image)
-    # A mask exists only beside an overlay that names its image.
-    for stale in (mask_path, map_path):
-        stale.unlink(missing_ok=True)
-    texts["Plan"] = plan
-    in_frame = first.preprocessing is not None
-    picture = first.picture(image)
-    spacing = image.spacing if len(first.model.input_shape) == 5 else None
-    _outputs.write_overlay(overlay_path, picture, mask, texts, spacing)
-    if job.probabilities:
-        _outputs.write_probabilities(map_path, found, source, in_frame)
-    _outputs.write_mask(mask_path, mask, source, in_frame)
-    return mask_path, plan
-
-
-def _segment(job, files, image):
-    """Return mask, probabilities (if they are wanted) and the plan's text."""
-    images = [image, *(m.read(files) for m in job.members[1:])]
-    pairs = list(zip(job.members, images, strict=True))
-    plans = dict.fromkeys(str(member.plan(image)) for member, image in pairs)
-    rows = average_rows([member.rows(image) for member, image in pairs])
-    count = len(image.values) if image.values.ndim == 4 else 1
-    if job.probabilities:
-        found = gather_rows(rows, count)
-        masks = to_mask(found)
-    else:
-        found = None
-        masks = gather_rows(map(_to_bytes, rows), count)
-    if image.values.ndim == 3:
-        masks, found = masks[0], None if found is None else found[0]
-    return masks, found, " and ".join(plans)
-
-
-def _to_bytes(probabilities):
-    return to_mask(probabilities).astype("uint8")
 
 
 def _message(file, error):

@@ -4,8 +4,6 @@ import hashlib
 import itertools
 from typing import NamedTuple
 
-import keras
-
 from dca_keras._drawing import to_rgb
 from dca_keras.data import Preprocessing, read_image
 from dca_keras.data.channels import channels_header, read_channels
@@ -31,16 +29,16 @@ class Member(NamedTuple):
     """One run of an ensemble.
 
     Args:
-        model: Its best model.
+        model: Its best model, or the same in another runtime.
         preprocessing: Its `Preprocessing` if it was trained on volumes in
             their files' own values; else None.
         reading: Arguments of `read_image`.
         options: Arguments of `predict_rows`.
-        model_hash: Of the model's file.
+        model_hash: Of the model's file; and which runtime, if not Keras.
         channels: Three channels that pictures show; None for the first three.
     """
 
-    model: keras.Model
+    model: object
     preprocessing: Preprocessing | None
     reading: dict
     options: dict
@@ -100,11 +98,12 @@ class Member(NamedTuple):
         return settings
 
 
-def open_member(run, intensities=None, **options):
+def open_member(run, engine=None, intensities=None, **options):
     """Load a run for prediction.
 
     Args:
         run: A `Run`.
+        engine: As in `predict_files`.
         intensities: As in `predict_files`.
         **options: As in `predict_rows`.
     """
@@ -122,8 +121,12 @@ def open_member(run, intensities=None, **options):
         "channels": recipe.channels,
         "intensities": intensities or run.intensity_window,
     }
-    model = run.load_model()
     digest = hash_files([run.model_path])
+    if engine is None:
+        model = run.load_model()
+    else:
+        model = engine(run)
+        digest += f" {model.identity}"
     shown = recipe.shown_channels
     return Member(model, preprocessing, reading, options, digest, shown)
 

@@ -1,6 +1,7 @@
 """The files to predict, and the names of their predictions."""
 
 import collections
+import hashlib
 from pathlib import Path
 
 from dca_keras.data.channels import group_channels
@@ -55,6 +56,38 @@ def name_outputs(paths, output, volume_channels=None):
     }
     _check_names(names, output)
     return names
+
+
+def take_share(names, output, shard):
+    """Return the part of the images that is one shard's.
+
+    Whose an image is follows from a hash of its prediction's name below
+    `output`: every machine finds the same, and adding images moves no other.
+
+    Args:
+        names: What `name_outputs` returned.
+        output: The folder of the predictions.
+        shard: `(number, count)`, the number from 1 to the count; or `None`
+            for all images.
+
+    Raises:
+        ValueError: If it is no such pair.
+    """
+    if shard is None:
+        return names
+    whole = len(shard) == 2 and all(isinstance(n, int) for n in shard)
+    if not whole or not 1 <= shard[0] <= shard[1]:
+        raise ValueError(
+            "`shard` must be a number and how many there are, from 1/1 on, "
+            f"such as 3/8. Received: {'/'.join(map(str, shard))}"
+        )
+    number, count = shard
+
+    def owner(name):
+        text = name.relative_to(output).as_posix().encode()
+        return int(hashlib.sha256(text).hexdigest(), 16) % count + 1
+
+    return {files: n for files, n in names.items() if owner(n) == number}
 
 
 def _group(places, channels):

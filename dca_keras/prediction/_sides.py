@@ -22,7 +22,8 @@ def side_multiple(model):
     are open, the others keep theirs.
 
     Args:
-        model: A Keras model from images to maps of classes.
+        model: A Keras model from images to maps of classes; or another that
+            has the number as its attribute `side_multiple`.
 
     Returns:
         An integer; 1 if the model takes every size.
@@ -31,6 +32,8 @@ def side_multiple(model):
         ValueError: If the model gives maps of its input's size for no
             multiple up to 512.
     """
+    if known := getattr(model, "side_multiple", None):
+        return known
     if model not in _multiples:
         candidates = (
             odd * 2**power

@@ -1,0 +1,89 @@
+"""What 8 bits cost: Dice on a run's validation split, before and after."""
+
+import numpy as np
+
+from dca_keras.data import resize_image
+from dca_keras.evaluation import evaluate_model, run_grid, run_samples
+from dca_keras.export._check import crop_or_pad
+from dca_keras.export._quantization import pick
+from dca_keras.export._runtimes import RuntimeModel
+
+MAX_DICE_LOSS = 0.005
+
+
+class DiceCheck:
+    """Refuses an export that scores worse than its run's model.
+
+    Args:
+        run: A `Run`.
+        model: Its model.
+        data_dir: The data set's folder now; `None` if it has not moved.
+        most: Largest loss of Dice that is accepted.
+
+    Attributes:
+        before: Dice of the model on the validation split.
+        after: Dice of what was accepted last, or `None`.
+
+    Raises:
+        ValueError: If the validation split can't be read, or `most` is no
+            number from 0 to 1.
+    """
+
+    def __init__(self, run, model, data_dir=None, most=MAX_DICE_LOSS):
+        if not 0 <= most <= 1:
+            raise ValueError(
+                "`max_dice_loss` must be a number from 0 to 1. Received: "
+                f"{most!r}"
+            )
+        self._run, self._model, self._most = run, model, most
+        try:
+            self.samples = run_samples(run, "val", data_dir)
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                "8 bits are calibrated with the images of the run's "
+                f"validation split, which can't be read: {error} Give the "
+                "data set's folder as `data_dir`."
+            ) from error
+        self.before, self.after = self._dice(model), None
+
+    def calibration(self):
+        """Return the images to calibrate with, as the model sees them."""
+        sides = self._run.recipe.image_size
+        cropped = self._run.recipe.sampling == "crop" or len(sides) == 3
+        fit = crop_or_pad if cropped else resize_image
+        images = [sample.load()[0] for sample in pick(self.samples)]
+        return np.stack([fit(image, sides) for image in images])
+
+    def __call__(self, run):
+        """Score the function of an exported file; `ValueError` if worse."""
+        shapes = self._model.input_shape, self._model.output_shape
+        self.after = self._dice(RuntimeModel(self._model.name, run, *shapes))
+        if not self.before - self.after <= self._most:
+            raise ValueError(
+                f"With 8 bits, Dice on the validation split is "
+                f"{self.after:.4f} and was {self.before:.4f}: a loss of more "
+                f"than {self._most:g}, so the file was not kept. Export in "
+                "floating point, or raise `max_dice_loss`."
+            )
+
+    def entries(self):
+        """Return what a model card says of it."""
+        return {
+            "bits": 8,
+            "calibration": f"{len(pick(self.samples))} images of the "
+            "validation split",
+            "validation_images": len(self.samples),
+            "dice_before": self.before,
+            "dice_after": self.after,
+        }
+
+    def _dice(self, model):
+        recipe = self._run.recipe
+        scores = evaluate_model(
+            model,
+            self.samples,
+            image_size=recipe.image_size,
+            batch_size=recipe.batch_size,
+            grid=run_grid(self._run),
+        )
+        return scores["dice"]
