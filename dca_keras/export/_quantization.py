@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +103,18 @@ def _in_place_of(path):
 
 @contextlib.contextmanager
 def _quiet(*loggers):
-    """Keep notes and progress bars of libraries from standard output."""
+    """Keep notes and progress bars of libraries from the terminal."""
     found = [logging.getLogger(name) for name in loggers]
     levels = [logger.level for logger in found]
     for logger in found:
         logger.setLevel(logging.ERROR)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(found, levels, strict=True):

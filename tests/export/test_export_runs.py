@@ -60,8 +60,8 @@ def test_draws_images_where_the_dataset_is_gone(run, tmp_path):
     moved.mkdir()
     (moved / "recipe.json").write_text(json.dumps(record))
     (moved / "model.keras").write_bytes((run / "model.keras").read_bytes())
-    done = export.export_run(moved, "litert_int8", any_size=True)
-    assert done.path == moved / "export" / "unet_int8.tflite"
+    done = export.export_run(moved, "litert_dynamic", any_size=True)
+    assert done.path == moved / "export" / "unet_dynamic.tflite"
     assert done.drawn
     with pytest.raises(ValueError, match="gone"):
         export.export_run(moved, "litert", data_dir=tmp_path / "gone")
