@@ -51,9 +51,41 @@ def startup(model: Many = NAMES, output: Path = FOLDER):
 
 
 @app.command()
-def formats(rounds: int = 15, output: Path = FOLDER):
-    """Size, time and difference of what two models are exported to."""
-    benchmarks.measure_formats(output, rounds, status.update)
+def formats(
+    model: Many = benchmarks.formats.MODELS,
+    format: Annotated[list[str] | None, typer.Option()] = None,
+    plain: Annotated[bool, typer.Option(help="Without DCA, too.")] = True,
+    volume: Annotated[bool, typer.Option(help="The 3-D model.")] = False,
+    name: Annotated[str, typer.Option(help="Of the files.")] = "formats",
+    rounds: int = 15,
+    output: Path = FOLDER,
+):
+    """Size, time and difference of what models are exported to."""
+    benchmarks.measure_formats(
+        output,
+        rounds,
+        status.update,
+        models=model,
+        formats=format,
+        attention=(False, True) if plain else (True,),
+        volume=volume,
+        name=name,
+    )
+
+
+@app.command()
+def predict(
+    run: Path,
+    image: Path,
+    engine: Many = benchmarks.prediction.ENGINES,
+    checkout: Annotated[list[Path], typer.Option(metavar="FOLDER")] = (),
+    rounds: int = 3,
+    output: Path = FOLDER,
+):
+    """Prediction of an image in windows, by engine and beside a checkout."""
+    benchmarks.measure_prediction(
+        run, image, output, engine, checkout, rounds, status.update
+    )
 
 
 @app.command()

@@ -9,6 +9,7 @@ from benchmarks.formats import measure_formats
 from benchmarks.growth import measure_growth
 from benchmarks.models import compare_models
 from benchmarks.pipeline import measure_pipeline
+from benchmarks.prediction import measure_prediction
 from benchmarks.race import Command, run_race
 from benchmarks.report import write_growth, write_report
 from benchmarks.startup import measure_startup
@@ -21,6 +22,7 @@ __all__ = [
     "measure_formats",
     "measure_growth",
     "measure_pipeline",
+    "measure_prediction",
     "measure_startup",
     "run_race",
     "write_growth",

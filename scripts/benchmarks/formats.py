@@ -18,98 +18,139 @@ from dca_keras._files import write_json, write_text
 MODELS = ("unet", "double_unet")
 THREADS = 2
 SIDE = 224
-_LOADERS = {
-    "onnx": "load_onnx",
-    "openvino": "load_openvino",
-    "litert": "load_litert",
-    "litert_int8": "load_litert",
-}
+VOLUME = (48, 64, 48)  # With few filters, as a 3-D model has on a CPU.
+FILTERS = (8, 16, 32, 64)
+CALIBRATION = 8  # Drawn images.
 _ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": str(THREADS),
     "TF_NUM_INTEROP_THREADS": "1",
 }
-_LINE = "| {} | {:.1f} | {:.1f} | {:.2f} | {:.1e} |\n"
+_LINE = "| {} | {:.1f} | {:.1f} | {} | {} | {:.1e} |\n"
 
 
-def measure_formats(output, rounds=15, progress=lambda label: None):
-    """Writes `formats.json` and `formats.md`: every format of two models.
+def measure_formats(
+    output,
+    rounds=15,
+    progress=lambda label: None,
+    *,
+    models=MODELS,
+    formats=None,
+    attention=(False, True),
+    volume=False,
+    name="formats",
+):
+    """Writes `formats.json` and `formats.md`: what models are exported to.
 
-    U-Net and DoubleU-Net, plain and with DCA, with random weights, one
-    224x224 image a step, on two threads.
+    With random weights, one 224x224 image a step, on two threads. All
+    formats of a model run in one race, plain and with DCA.
 
     Args:
         output: The folder to write to.
         rounds: Steps that count, of each format.
         progress: As for `run_race`.
+        models: Names of `dca_keras.zoo.list_models()`.
+        formats: Of `dca_keras.export.FORMATS`; `None` is all of them.
+        attention: Whether with DCA; by default both.
+        volume: Whether to take the 3-D model, of few filters, and a volume.
+        name: Of the files.
 
     Returns:
         A list of dictionaries, one a model and format: "model", "format",
         "megabytes", "difference" (the largest from the model's
         probabilities, on drawn images), "ratio" (of its time to that of the
-        plain model in the same format) and what `run_race` found.
+        plain model in the same format), "of_float32" (to that of the same
+        model in the same runtime) and what `run_race` found.
     """
-    rows = []
-    for name in MODELS:
+    rows, file = [], name
+    shape = (*VOLUME, 1) if volume else (SIDE, SIDE, 3)
+    options = {"filters": FILTERS} if volume else {}
+    for name in models:
         with tempfile.TemporaryDirectory() as folder:
             written = {
                 (dca, format): done
-                for dca in (False, True)
+                for dca in attention
                 for format, done in _export(
-                    zoo.create_model(name, (SIDE, SIDE, 3), dca=dca),
+                    zoo.create_model(name, shape, dca=dca, **options),
                     Path(folder) / str(dca),
+                    formats,
                     progress,
                 ).items()
             }
             commands = {
-                f"{name}{'_dca' * dca}, {format}": _command(format, done)
+                f"{name}{'_dca' * dca}, {format}": _command(format, done, shape)
                 for (dca, format), done in written.items()
             }
             results = run_race(commands, rounds, progress)
         for label, done in zip(commands, written.values(), strict=True):
             model, format = label.split(", ")
-            plain = results[f"{name}, {format}"]
+            plain = results.get(f"{name}, {format}")
+            whole = results.get(f"{model}, {format.partition('_')[0]}")
             rows.append(
                 {
                     "model": model,
                     "format": format,
                     "megabytes": done.size / 1e6,
                     "difference": done.difference,
-                    "ratio": results[label]["seconds"] / plain["seconds"],
+                    "ratio": _ratio(results[label], plain),
+                    "of_float32": _ratio(results[label], whole)
+                    if format.endswith(("_int8", "_dynamic"))
+                    else None,
                     **results[label],
                 }
             )
     record = {"environment": environment(), "threads": THREADS, "rows": rows}
-    write_json(Path(output) / "formats.json", record)
-    write_text(Path(output) / "formats.md", _to_markdown(rows))
+    write_json(Path(output) / f"{file}.json", record)
+    write_text(Path(output) / f"{file}.md", _to_markdown(rows))
     return rows
 
 
-def _command(format, done):
+def _ratio(result, other):
+    return other and result["seconds"] / other["seconds"]
+
+
+def _command(format, done, shape):
     return module_command(
-        "benchmarks.formats", format, str(done.path), **_ENVIRONMENT
+        "benchmarks.formats",
+        format,
+        str(done.path),
+        *map(str, shape),
+        **_ENVIRONMENT,
     )
 
 
-def _export(model, folder, progress):
+def _export(model, folder, formats, progress):
     from dca_keras import export
 
     written = {}
-    for format in export.FORMATS:
+    for format in formats or export.FORMATS:
         progress(f"{model.name}, {format}")
-        write = getattr(export, format.removesuffix("_int8"))
-        options = {"int8": True} if format == "litert_int8" else {}
+        kind, _, bits = format.partition("_")
+        options = {}
+        if bits == "dynamic":
+            options["int8"] = True
+        elif bits == "int8":
+            shape = CALIBRATION, *model.input_shape[1:]
+            images = np.random.default_rng(1).random(shape, "float32")
+            options["calibration"] = images
+        write = export.saved_model if kind == "saved" else getattr(export, kind)
         written[format] = write(model, folder / format, **options)
     return written
 
 
 def _to_markdown(rows):
-    lines = ["| model, format | MB | ms | of plain | largest difference |\n"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |\n")
+    lines = [
+        "| model, format | MB | ms | of plain | of float32 "
+        "| largest difference |\n",
+        "| --- | ---: | ---: | ---: | ---: | ---: |\n",
+    ]
     for row in rows:
         numbers = (
             row["megabytes"],
             row["seconds"] * 1e3,
-            row["ratio"],
+            *(
+                f"{row[k]:.2f}" if row[k] else "-"
+                for k in ("ratio", "of_float32")
+            ),
             row["difference"],
         )
         label = f"{row['model']}, {row['format']}"
@@ -123,12 +164,14 @@ def _load(format, path):
 
     if format == "saved_model":  # Its threads are set by the environment.
         return export.load_saved_model(path).predict_on_batch
-    return getattr(export, _LOADERS[format])(path, threads=THREADS)
+    load = getattr(export, f"load_{format.partition('_')[0]}")
+    return load(path, threads=THREADS)
 
 
-def _take_steps(format, path):
+def _take_steps(format, path, *shape):
     run = _load(format, path)
-    images = np.random.default_rng(0).random((1, SIDE, SIDE, 3), "float32")
+    shape = 1, *map(int, shape)
+    images = np.random.default_rng(0).random(shape, "float32")
     run(images)
     _say("ready")
     for _ in sys.stdin:
