@@ -9,7 +9,7 @@ from dca_keras.prediction import _outputs
 from dca_keras.prediction._job import Job
 from dca_keras.prediction._members import open_member
 from dca_keras.prediction._model import check_batch_size
-from dca_keras.prediction._names import name_outputs, take_share
+from dca_keras.prediction._names import check_shard, name_outputs, take_share
 from dca_keras.prediction._overlap import run_overlapping
 from dca_keras.prediction._plan import plan_prediction
 from dca_keras.run import Run
@@ -128,6 +128,7 @@ def predict_files(
     output = runs[0].path("predictions") if output is None else Path(output)
     check_batch_size(batch_size)
     check_intensities(intensities)
+    check_shard(shard)
     members = [
         open_member(
             one,

@@ -69,18 +69,9 @@ def take_share(names, output, shard):
         output: The folder of the predictions.
         shard: `(number, count)`, the number from 1 to the count; or `None`
             for all images.
-
-    Raises:
-        ValueError: If it is no such pair.
     """
     if shard is None:
         return names
-    whole = len(shard) == 2 and all(isinstance(n, int) for n in shard)
-    if not whole or not 1 <= shard[0] <= shard[1]:
-        raise ValueError(
-            "`shard` must be a number and how many there are, from 1/1 on, "
-            f"such as 3/8. Received: {'/'.join(map(str, shard))}"
-        )
     number, count = shard
 
     def owner(name):
@@ -88,6 +79,18 @@ def take_share(names, output, shard):
         return int(hashlib.sha256(text).hexdigest(), 16) % count + 1
 
     return {files: n for files, n in names.items() if owner(n) == number}
+
+
+def check_shard(shard):
+    """Raise `ValueError` unless it is a number and a count, or `None`."""
+    if shard is None:
+        return
+    whole = len(shard) == 2 and all(isinstance(n, int) for n in shard)
+    if not whole or not 1 <= shard[0] <= shard[1]:
+        raise ValueError(
+            "`shard` must be a number and how many there are, from 1/1 on, "
+            f"such as 3/8. Received: {'/'.join(map(str, shard))}"
+        )
 
 
 def _group(places, channels):
