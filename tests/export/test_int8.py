@@ -6,10 +6,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from dca_keras import export
+from dca_keras import Run, export
 from dca_keras.cli import app
 from dca_keras.export import _accuracy
-from tests.export.exports import difference, draw, narrow_model
+from tests.export.exports import difference, draw, narrow_model, use
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
 NEEDED = {
@@ -24,7 +24,10 @@ LOSS = "Dice on the validation split is 0.8000 and was 0.9000"
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8")
     images = write_images(folder / "images")
-    return write_run(folder / "run", tiny_recipe(images))
+    run = write_run(folder / "run", tiny_recipe(images))
+    # Random weights alone may leave layers without any range.
+    use(Run(run).load_model()).save(run / "model.keras")
+    return run
 
 
 def need(format):
@@ -49,7 +52,7 @@ def write(format, tmp_path, shape=(32, 48, 3)):
 @pytest.mark.slow
 def test_openvino_quantizes_convolutions_and_nothing_else(tmp_path):
     path, largest = write("openvino", tmp_path)
-    assert 0 < largest < 0.05
+    assert 0 < largest < 0.1
     import openvino
 
     readers = {}
@@ -65,7 +68,7 @@ def test_openvino_quantizes_convolutions_and_nothing_else(tmp_path):
 @pytest.mark.slow
 def test_litert_quantizes_convolutions_and_nothing_else(tmp_path):
     path, largest = write("litert", tmp_path)
-    assert 0 < largest < 0.05
+    assert 0 < largest < 0.1
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path))
