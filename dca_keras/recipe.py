@@ -95,6 +95,8 @@ def complete(values):
     values = dict(values)
     if values.pop("per_image_loss", False):
         values["loss"] = PER_IMAGE_LOSS
+    if isinstance(values.get("freeze"), bool):
+        values["freeze"] = "encoder" if values["freeze"] else None
     defaults = {
         name: own.default
         for name, own in Recipe.__dataclass_fields__.items()
@@ -253,8 +255,17 @@ class Recipe:
         dataclasses.replace(PATH, text="imagenet or a path"),
         None,
     )
-    freeze: bool = field(
-        "For unet_with: do not train the backbone.", SWITCH, False
+    freeze: str | None = field(
+        "encoder: it is not trained, and its batch norms use their running "
+        "averages; all is trained if not given.",
+        one_of(("encoder",)),
+        None,
+    )
+    freeze_epochs: int | None = field(
+        "With `freeze`: epochs at the start for which that holds; all if not "
+        "given.",
+        COUNT,
+        None,
     )
     epochs: int = field(
         "Passes over the training images; with `minutes` at most.", COUNT
@@ -338,6 +349,11 @@ class Recipe:
 
     def __post_init__(self):
         _fields.check(self)
+        if self.freeze_epochs is not None and self.freeze is None:
+            raise ValueError(
+                "`freeze_epochs` needs `freeze`, which says what is frozen. "
+                f"Received: {self.freeze_epochs} and None"
+            )
         if max(self.shown_channels or (0,)) >= self.channels:
             raise ValueError(
                 f"`shown_channels` must be from 0 to {self.channels - 1}, as "
@@ -418,9 +434,9 @@ class Recipe:
     def _own_arguments(self):
         """Return what is given of the arguments that not all builders take."""
         given = {}
-        for name in ("filters", "backbone", "backbone_weights", "freeze"):
+        for name in ("filters", "backbone", "backbone_weights"):
             value = getattr(self, name)
-            if value in (None, False):
+            if value is None:
                 continue
             if not _takes(self.model, name):
                 raise ValueError(

@@ -54,8 +54,8 @@ def recipes(seed, epochs, data):
     }
 
 
-def write_table(comparison, path):
-    """Write the groups' scores as Markdown."""
+def write_table(comparison, labels, path):
+    """Write the groups' scores as Markdown, each with its label."""
     lines = [
         f"Dice of {comparison['images']} test images, {comparison['data']}: "
         "means and 95 % intervals over seeds and images.",
@@ -63,7 +63,7 @@ def write_table(comparison, path):
         "| | Dice | 95 % interval | minus the first | 95 % interval |",
         "|---|---:|---:|---:|---:|",
     ]
-    for label, group in zip(WAYS.values(), comparison["groups"], strict=True):
+    for label, group in zip(labels, comparison["groups"], strict=True):
         cells = [label, *_cells(group["scores"]["dice"], "")]
         difference = group.get("differences", {}).get("dice")
         cells += _cells(difference, "+") if difference else ["", ""]
@@ -103,7 +103,7 @@ def main(
             folders += [folder] if way in WAYS else []
     # Groups come in the order of their first runs.
     comparison = compare(folders, output=runs)
-    write_table(comparison, runs / "table.md")
+    write_table(comparison, WAYS.values(), runs / "table.md")
     typer.echo((runs / "table.md").read_text())
 
 

@@ -183,6 +183,12 @@ def damaged_files(folder, good):
         with h5py.File(path, "r+") as file:
             file["layers/link"] = link
         yield path, "is a link"
+    path = folder / "round.weights.h5"  # and round, two ways at each turn
+    path.write_bytes(whole)
+    with h5py.File(path, "r+") as file:
+        for name in ("again", "twice"):
+            file[f"layers/conv2d/{name}"] = file["layers"]
+    yield path, "by several names"
     path = folder / "elsewhere.weights.h5"
     path.write_bytes(whole)
     with h5py.File(path, "r+") as file:

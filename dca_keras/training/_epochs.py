@@ -17,7 +17,12 @@ from dca_keras.training._minutes import (
 )
 from dca_keras.training._optimization import make_optimizer
 from dca_keras.training._state import describe_run
-from dca_keras.training.callbacks import KeepRun, StopEarly, is_stale
+from dca_keras.training.callbacks import (
+    KeepRun,
+    StopEarly,
+    is_stale,
+    trainable,
+)
 
 
 @dataclasses.dataclass
@@ -33,6 +38,8 @@ class Epochs:
         rows: The finished epochs, a dictionary of scores each. Grows by one
             an epoch.
         console: The `rich` console.
+        encoder: The layers that are not trained in the first
+            `freeze_epochs`.
         callbacks: Further callbacks.
     """
 
@@ -43,6 +50,7 @@ class Epochs:
     strategy: typing.Any
     rows: list
     console: typing.Any
+    encoder: list = ()
     callbacks: list = dataclasses.field(default_factory=list)
 
     def fit(self, recipe, arrays, *callbacks):
@@ -56,18 +64,42 @@ class Epochs:
         Returns:
             The state after the last epoch.
         """
+        thaw = min(recipe.freeze_epochs or 0, recipe.epochs)
+        if len(self.rows) < thaw:
+            with trainable(self.encoder, False):
+                epochs = (0, thaw)
+                arrays = self._fit(
+                    epochs, recipe, arrays, callbacks, self.encoder
+                )
+        if len(self.rows) >= thaw:  # Nothing has stopped it before.
+            epochs = (thaw, recipe.epochs)
+            arrays = self._fit(epochs, recipe, arrays, callbacks)
+        return arrays
+
+    def _fit(self, epochs, recipe, arrays, callbacks, frozen=()):
+        """Fit the epochs that are left of some, with an optimizer of theirs.
+
+        A variable that begins to be trained late would get steps that are
+        many times too large from an optimizer that has taken steps before:
+        Adam corrects its averages for the first steps by their number. So the
+        optimizer is a new one when the encoder thaws; its schedule goes on.
+        """
         rows, monitor = self.rows, recipe.monitor
+        first, last = epochs  # the last one not included
         with scope(self.strategy):
             steps = count_steps(recipe, self.splits)
-            optimizer = make_optimizer(recipe, steps)
+            optimizer = make_optimizer(recipe, steps, first)
             training_model = compile_model(self.model, self.loss, optimizer)
         variables = [*training_model.variables, *optimizer.variables]
-        if arrays is not None:
+        if arrays is not None and len(rows) == first:
+            weights = training_model.variables
+            restore(weights, arrays[: len(weights)])
+        elif arrays is not None:
             restore(variables, arrays)
-        keep = KeepRun(self.model, variables, self.run, rows, monitor)
+        keep = KeepRun(self.model, variables, self.run, rows, monitor, frozen)
         keep.publish()
         stop = StopEarly(rows, monitor, recipe.patience)
-        if self._is_left(recipe):
+        if self._is_left(recipe) and len(rows) < last:
             fit(
                 training_model,
                 recipe,
@@ -75,6 +107,7 @@ class Epochs:
                 self.strategy,
                 [keep, stop, *self.callbacks, *callbacks],
                 initial_epoch=len(rows),
+                last_epoch=last,
                 console=self.console,
             )
         return [variable.numpy() for variable in variables]
@@ -85,7 +118,8 @@ class Epochs:
         The first ones follow the schedule of the recipe's `epochs`, the most
         that there may be; the others that of the number that is chosen.
         """
-        timer = TimeEpochs(self.rows, recipe.minutes, self.strategy)
+        first = recipe.freeze_epochs or 0
+        timer = TimeEpochs(self.rows, recipe.minutes, self.strategy, first)
         arrays = self.fit(recipe, arrays, timer)
         if timer.epoch is None:
             return

@@ -80,9 +80,10 @@ def fit(
     callbacks,
     *,
     initial_epoch,
+    last_epoch,
     console,
 ):
-    """Fit a compiled model to a recipe's data, from an epoch on."""
+    """Fit a compiled model to a recipe's data, from an epoch to another."""
     steps = count_steps(recipe, splits)
     train_data = make_dataset(
         splits.train,
@@ -95,7 +96,7 @@ def fit(
         augment_intensity=recipe.augment_intensity,
         seed=recipe.seed,
         cache=recipe.cache_of("train"),
-        epochs=range(initial_epoch, recipe.epochs),
+        epochs=range(initial_epoch, last_epoch),
     )
     if recipe.sampling == "crop":
         val_data = None
@@ -126,7 +127,7 @@ def fit(
         fit_model(
             train_data,
             validation_data=val_data,
-            epochs=recipe.epochs,
+            epochs=last_epoch,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps,
             callbacks=[*callbacks, progress],

@@ -22,6 +22,8 @@ class TimeEpochs(keras.callbacks.Callback):
         rows: The finished epochs, as `KeepRun` keeps them.
         minutes: As in the recipe.
         strategy: The strategy, or None.
+        first: The first epoch that is timed: those with a frozen encoder,
+            which are shorter, are not if others follow.
 
     Attributes:
         epoch: Seconds of the last epoch; None before there was one.
@@ -29,10 +31,11 @@ class TimeEpochs(keras.callbacks.Callback):
         start_up: Seconds that the first epoch took longer.
     """
 
-    def __init__(self, rows, minutes, strategy):
+    def __init__(self, rows, minutes, strategy, first=0):
         super().__init__()
         self.rows = rows
         self.seconds = 60 * minutes
+        self.first = first
         self.strategy = strategy
         # On a run that is resumed, what it took before.
         self.start = time.perf_counter() - sum(r["seconds"] for r in rows)
@@ -49,7 +52,7 @@ class TimeEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         now = time.perf_counter()
         seconds = self._agree(now - self.begun)
-        self.timed += 1
+        self.timed += epoch >= self.first
         self.start_up = max(0.0, (self.epoch or seconds) - seconds)
         self.epoch = seconds
         self.validation = self._agree(now - self.trained)

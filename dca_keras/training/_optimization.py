@@ -48,8 +48,14 @@ def make_loss(recipe):
     return loss
 
 
-def make_optimizer(recipe, steps_per_epoch):
+def make_optimizer(recipe, steps_per_epoch, first_epoch=0):
     """Return a recipe's optimizer with its learning-rate schedule.
+
+    Args:
+        recipe: The recipe.
+        steps_per_epoch: Steps of an epoch.
+        first_epoch: The epoch that the optimizer begins at; its schedule
+            goes on from there.
 
     Raises:
         ValueError: If there is no such optimizer, or not with this config.
@@ -66,7 +72,10 @@ def make_optimizer(recipe, steps_per_epoch):
         value = getattr(recipe, field)
         if value is not None:
             config[name] = value
-    config["learning_rate"] = make_schedule(recipe, steps_per_epoch)
+    rate = make_schedule(recipe, steps_per_epoch)
+    if first_epoch and callable(rate):
+        rate = GoOn(rate, first_epoch * steps_per_epoch)
+    config["learning_rate"] = rate
     given |= {"class_name": _full_name(given["class_name"]), "config": config}
     try:
         optimizer = keras.optimizers.get(given)
@@ -110,6 +119,27 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         if callable(rate):
             rate = rate(ops.maximum(step - self.steps, 0.0))
         return rate * ops.minimum((step + 1) / self.steps, 1.0)
+
+    def get_config(self):
+        return {"rate": self.rate, "steps": self.steps}
+
+
+@keras.saving.register_keras_serializable(package="dca_keras")
+class GoOn(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of which an earlier optimizer has taken the first steps.
+
+    Args:
+        rate: A Keras schedule.
+        steps: Those steps.
+    """
+
+    def __init__(self, rate, steps):
+        super().__init__()
+        self.rate = rate
+        self.steps = steps
+
+    def __call__(self, step):
+        return self.rate(step + self.steps)
 
     def get_config(self):
         return {"rate": self.rate, "steps": self.steps}

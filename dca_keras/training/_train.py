@@ -9,6 +9,7 @@ from dca_keras._files import replace_file, write_json
 from dca_keras.data import check_batch, make_dataset
 from dca_keras.evaluation import evaluate_run
 from dca_keras.run import Checkpoint, Run
+from dca_keras.surgery import find_encoder
 from dca_keras.training import strategies
 from dca_keras.training._epochs import Epochs
 from dca_keras.training._fit import open_strategy, scope
@@ -94,6 +95,7 @@ def train(
     if writes:
         check_folder(run, overwrite or resume)
     model, loss = _build(recipe, strategy, console)
+    encoder = _freeze(recipe, model)
     dataset = _open_dataset(recipe, model, fingerprint, console)
     timing = None
     if resume:
@@ -107,7 +109,7 @@ def train(
         _prepare_folder(run, record, dataset, state, console)
     epochs = Epochs(
         *(run if writes else None, model, loss, dataset.splits),
-        *(strategy, state.epochs, console),
+        *(strategy, state.epochs, console, encoder),
     )
     if tensorboard and writes:
         predictor = make_predictor(model, strategy)
@@ -145,6 +147,27 @@ def _build(recipe, strategy, console):
     if recipe.sync_batch_norm:
         strategies.synchronize_batch_norm(model)
     return model, loss
+
+
+def _freeze(recipe, model):
+    """Freeze the encoder for good, or return its layers to do it for a while.
+
+    Raises:
+        ValueError: If it is asked for and the model has none.
+    """
+    if recipe.freeze is None:
+        return ()
+    try:
+        encoder = [layer for layer in find_encoder(model) if layer.trainable]
+    except ValueError as error:
+        raise ValueError(
+            f"`freeze` needs a model with an encoder. {error}"
+        ) from error
+    if recipe.freeze_epochs is not None:
+        return encoder
+    for layer in encoder:
+        layer.trainable = False
+    return ()
 
 
 def _open_dataset(recipe, model, fingerprint, console):

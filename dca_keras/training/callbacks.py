@@ -1,5 +1,6 @@
 """What training keeps and shows after every epoch."""
 
+import contextlib
 import csv
 import math
 import time
@@ -36,15 +37,17 @@ class KeepRun(keras.callbacks.Callback):
             an epoch.
         monitor: The score that chooses the best epoch, one of
             `dca_keras.recipe.MONITORS`.
+        frozen: Layers that are not trained now, but can be in the file.
     """
 
-    def __init__(self, model, variables, run, rows, monitor):
+    def __init__(self, model, variables, run, rows, monitor, frozen=()):
         super().__init__()
         self.to_save = model
         self.variables = variables
         self.run = run
         self.rows = rows
         self.monitor = monitor
+        self.frozen = frozen
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
@@ -67,13 +70,27 @@ class KeepRun(keras.callbacks.Callback):
         if self.run is None or not self.rows:
             return
         if best_row(self.rows, self.monitor) is self.rows[-1]:
-            with replace_file(self.run.path("model")) as temporary:
+            path = self.run.path("model")
+            with trainable(self.frozen), replace_file(path) as temporary:
                 self.to_save.save(temporary)
         with replace_file(self.run.path("history")) as temporary:
             with open(temporary, "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self.rows[-1])
                 writer.writeheader()
                 writer.writerows(self.rows)
+
+
+@contextlib.contextmanager
+def trainable(layers, value=True):
+    """Make layers trainable or not, and afterwards what they were."""
+    before = [layer.trainable for layer in layers]
+    try:
+        for layer in layers:
+            layer.trainable = value
+        yield
+    finally:
+        for layer, own in zip(layers, before, strict=True):
+            layer.trainable = own
 
 
 class StopEarly(keras.callbacks.Callback):

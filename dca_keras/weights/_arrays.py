@@ -71,6 +71,9 @@ def _find(group, key=()):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise OSError(f"{group.name}/{name} is a link")
         item = group[name]
+        # As many ways to one group could be without end.
+        if h5py.h5o.get_info(item.id).rc != 1:
+            raise OSError(f"{item.name} is there by several names")
         if isinstance(item, h5py.Dataset):
             yield (*key, name), _checked(item)
         elif name == "vars":  # A layer's own arrays, by their numbers.
