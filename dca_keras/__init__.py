@@ -1,9 +1,16 @@
 """Dual Cross-Attention for medical image segmentation on Keras 3."""
 
 import importlib
+import typing
 
 from dca_keras._version import __version__
 from dca_keras.config import DCAConfig
+
+if typing.TYPE_CHECKING:
+    from dca_keras.layers import DualCrossAttention as DualCrossAttention
+    from dca_keras.run import Run as Run
+    from dca_keras.surgery import find_skips as find_skips
+    from dca_keras.surgery import insert_dca as insert_dca
 
 # Keras takes seconds to import and the command line's help needs none of it,
 # so names that need Keras are looked up on first use.

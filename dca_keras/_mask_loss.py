@@ -25,7 +25,7 @@ _SEVERAL = (
 )
 
 
-def get(identifier):
+def get(identifier: str | dict | keras.Loss) -> keras.Loss:
     """Return a loss that works on masks of class indices.
 
     Args:
@@ -73,7 +73,7 @@ class MaskLoss(keras.losses.Loss):
         y_pred: Predictions `(batch, *spatial, channels)`.
     """
 
-    def __init__(self, loss):
+    def __init__(self, loss: keras.Loss) -> None:
         loss = _find(loss)
         words = {"name": getattr(loss, "__name__", "mask_loss")}
         if isinstance(loss, keras.losses.Loss):
@@ -90,7 +90,9 @@ class MaskLoss(keras.losses.Loss):
             values = ops.broadcast_to(values, ops.shape(y_pred)[:1])
         return values
 
-    def compute(self, y_true, y_pred):
+    def compute(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor
+    ) -> keras.KerasTensor:
         """Return what the loss returns, for each image or for the batch."""
         own = isinstance(self.loss, keras.losses.Loss)
         if _is_of_keras(type(self.loss) if own else self.loss):

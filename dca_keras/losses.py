@@ -67,14 +67,14 @@ class DiceLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        from_logits=False,
-        per_image=False,
-        smooth=1.0,
-        include_background=True,
-        reduction="sum_over_batch_size",
-        name="dice_loss",
-        dtype=None,
-    ):
+        from_logits: bool = False,
+        per_image: bool = False,
+        smooth: float = 1.0,
+        include_background: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "dice_loss",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
         self.per_image = per_image
@@ -82,11 +82,13 @@ class DiceLoss(keras.losses.Loss):
         self.include_background = include_background
 
     @property
-    def pooled(self):
+    def pooled(self) -> bool:
         """Whether `sums` are added over the batch before `from_sums`."""
         return not self.per_image
 
-    def sums(self, y_true, y_pred):
+    def sums(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor
+    ) -> keras.KerasTensor:
         """Return each image's sums: tensors whose first axis is the batch.
 
         `from_sums` makes the loss of them, added over the batch; several
@@ -97,7 +99,7 @@ class DiceLoss(keras.losses.Loss):
         target = _overlap.class_maps(masks, y_pred.shape[-1])
         return self._sums(target, wrong, y_pred)
 
-    def from_sums(self, sums):
+    def from_sums(self, sums: keras.KerasTensor) -> keras.KerasTensor:
         """Return the loss of sums; a scalar if they have no batch axis."""
         return 1 - _overlap.dice(*sums, self.smooth)
 
@@ -170,16 +172,16 @@ class DiceCrossEntropy(DiceLoss):
 
     def __init__(
         self,
-        from_logits=False,
-        dice_weight=1.0,
-        cross_entropy_weight=1.0,
-        per_image=False,
-        smooth=1.0,
-        include_background=True,
-        reduction="sum_over_batch_size",
-        name="dice_cross_entropy",
-        dtype=None,
-    ):
+        from_logits: bool = False,
+        dice_weight: float = 1.0,
+        cross_entropy_weight: float = 1.0,
+        per_image: bool = False,
+        smooth: float = 1.0,
+        include_background: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "dice_cross_entropy",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(
             from_logits,
             per_image,
@@ -197,7 +199,7 @@ class DiceCrossEntropy(DiceLoss):
             )
         self.dice_weight, self.cross_entropy_weight = weights
 
-    def from_sums(self, sums):
+    def from_sums(self, sums: keras.KerasTensor) -> keras.KerasTensor:
         *overlap, entropy, images = sums
         dice_loss = super().from_sums(overlap)
         entropy = entropy / images

@@ -14,14 +14,14 @@ class _OverlapScore(keras.metrics.Mean):
 
     def __init__(
         self,
-        from_logits=False,
-        per_image=False,
-        smooth=1.0,
-        include_background=True,
-        threshold=0.5,
-        name=None,
-        dtype=None,
-    ):
+        from_logits: bool = False,
+        per_image: bool = False,
+        smooth: float = 1.0,
+        include_background: bool = True,
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name or self.default_name, dtype=dtype)
         if not 0 < threshold < 1:
             raise ValueError(
@@ -37,7 +37,7 @@ class _OverlapScore(keras.metrics.Mean):
         self._direction = "up"  # for EarlyStopping's mode="auto"
 
     @property
-    def pooled(self):
+    def pooled(self) -> bool:
         """Whether `sums` are added over the batch before they are scored."""
         return not self.per_image
 

@@ -7,6 +7,7 @@ the numbers, and `make_recipe` merges them with the user's.
 import dataclasses
 import shlex
 import tomllib
+import typing
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +32,11 @@ from dca_keras._fields import (
 )
 from dca_keras._plugins import load_plugins
 from dca_keras.config import DCAConfig
+
+if typing.TYPE_CHECKING:
+    import keras
+
+    from dca_keras.data import Splits
 
 SPLITS = ("train", "val", "test")
 ATTENTION = tuple(f.name for f in dataclasses.fields(DCAConfig))
@@ -80,7 +86,7 @@ FOLLOWING = (
 )
 
 
-def complete(values):
+def complete(values: dict) -> dict:
     """Return a recipe's dictionary with what earlier versions lacked.
 
     Args:
@@ -367,7 +373,7 @@ class Recipe:
             )
 
     @property
-    def variant(self):
+    def variant(self) -> str:
         """How skips are refined, in a word.
 
         "plain", "dca", or what is left of DCA: "dca_channel", "dca_spatial",
@@ -379,12 +385,12 @@ class Recipe:
         start = "" if self.start == "paper" else f"_{self.start}"
         return VARIANTS[self.channel_attention, self.spatial_attention] + start
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return the recipe as a dictionary that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict) -> "Recipe":
         """Return the recipe that `to_dict` wrote, or JSON made of it.
 
         Recipes of earlier versions can be read.
@@ -413,7 +419,7 @@ class Recipe:
             }
         )
 
-    def build_model(self):
+    def build_model(self) -> "keras.Model":
         """Build the recipe's model, untrained.
 
         Raises:
@@ -446,7 +452,11 @@ class Recipe:
             given[name] = value
         return given
 
-    def read_dataset(self, data_dir=None, classes=None):
+    def read_dataset(
+        self,
+        data_dir: str | Path | None = None,
+        classes: str | Path | None = None,
+    ) -> "Splits":
         """Read the recipe's data set as `dca_keras.data.Splits`.
 
         Args:
@@ -479,12 +489,12 @@ class Recipe:
             **own,
         )
 
-    def cache_of(self, split):
+    def cache_of(self, split: str) -> str:
         """Return what `make_dataset` takes as `cache` for a split."""
         named = {"memory": True, "none": False}
         return named.get(self.cache, Path(self.cache) / split)
 
-    def run_name(self):
+    def run_name(self) -> str:
         """Return a name for a folder, such as `unet-dca-synthetic-seed0`."""
         attention = f"-{self.variant}" if self.dca else ""
         fold = f"-fold{self.fold.replace('/', 'of')}" if self.fold else ""
@@ -493,7 +503,7 @@ class Recipe:
     def _attention(self):
         return DCAConfig(**{name: getattr(self, name) for name in ATTENTION})
 
-    def command(self):
+    def command(self) -> str:
         """Return the command line that trains this recipe again.
 
         Options that `recipes.toml` implies are left out, and the cache, which
@@ -524,7 +534,9 @@ class Recipe:
 Recipe.__doc__ += _fields.docstring(Recipe)
 
 
-def make_recipe(model="unet", data="synthetic", **overrides):
+def make_recipe(
+    model: str = "unet", data: str = "synthetic", **overrides
+) -> Recipe:
     """Return the recipe of a model on a data set, with the user's changes.
 
     Args:
@@ -562,7 +574,7 @@ def make_recipe(model="unet", data="synthetic", **overrides):
     return Recipe.from_dict({"model": model, "data": data} | values)
 
 
-def follows_data(data):
+def follows_data(data: str) -> bool:
     """Whether what isn't given follows from the images of a data set.
 
     Args:
@@ -573,7 +585,7 @@ def follows_data(data):
     return numbers.get("follows_data", False)
 
 
-def markdown_table():
+def markdown_table() -> str:
     """Return a Markdown table of all hyperparameters, for documentation."""
     recipe = Recipe.from_dict(
         {"model": "unet", "data": "synthetic"} | _read_numbers()["defaults"]

@@ -4,7 +4,10 @@ import collections.abc
 import dataclasses
 import pathlib
 import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+import keras
 import numpy as np
 
 from dca_keras._extras import import_extra
@@ -28,7 +31,9 @@ _PARAMETERS = {
 }
 
 
-def load_reference_weights(model, state_dict):
+def load_reference_weights(
+    model: keras.Model | DualCrossAttention, state_dict: Mapping | str | Path
+) -> keras.Model | DualCrossAttention:
     """Load the weights of the published PyTorch code into a model.
 
     The model then computes what the published one computes. No weight is
@@ -65,7 +70,12 @@ def load_reference_weights(model, state_dict):
     return model
 
 
-def fit_reference_weights(model, state_dict, *, may_differ=()):
+def fit_reference_weights(
+    model: keras.Model | DualCrossAttention,
+    state_dict: Mapping | str | Path,
+    *,
+    may_differ: Iterable[str] = (),
+) -> list[tuple[keras.Variable, np.ndarray]]:
     """Return the arrays that published weights have for a model's variables.
 
     Args:

@@ -7,12 +7,19 @@ import sys
 import typing
 from pathlib import Path
 
+import keras
+
 from dca_keras._checkpoint import read_checkpoint
 from dca_keras._model_files import load_model_file
 from dca_keras._plugins import load_plugins
 from dca_keras.data import dataset_facts
 from dca_keras.recipe import MONITORS, SPLITS, Recipe
 from dca_keras.weights import find_folder, load_weights
+
+if typing.TYPE_CHECKING:
+    import pandas as pd
+
+    from dca_keras.data import Fingerprint, Preprocessing, Splits
 
 # What a run's files and folders are called, by kind. Those of a split have
 # its name at `{}`, and nothing there for the test split.
@@ -82,11 +89,11 @@ class Run:
     PosixPath('runs/unet-dca-synthetic-seed0/report.html')
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     @classmethod
-    def open(cls, name):
+    def open(cls, name: str | Path) -> "Run":
         """Open a run by its folder, or what others share or the package ships.
 
         Args:
@@ -100,7 +107,7 @@ class Run:
         """
         return cls(find_folder(name))
 
-    def path(self, kind, split="test"):
+    def path(self, kind: str, split: str = "test") -> Path:
         """Return the path of a file or folder of the run, there or not.
 
         Args:
@@ -131,7 +138,7 @@ class Run:
         suffix = "" if split == "test" else f"_{split}"
         return self.folder / PATHS[kind].format(suffix)
 
-    def files(self):
+    def files(self) -> list[Path]:
         """Return the paths of all files of the run that are there."""
         paths = {
             self.path(kind, split)
@@ -142,13 +149,13 @@ class Run:
         return sorted(path for path in paths if path.exists())
 
     @property
-    def model_path(self):
+    def model_path(self) -> Path:
         """The path of the file that `load_model` reads."""
         model, weights = self.path("model"), self.path("shared_model")
         return weights if weights.is_file() > model.is_file() else model
 
     @functools.cached_property
-    def record(self):
+    def record(self) -> dict:
         """What `recipe.json` says: recipe, samples, versions and hardware."""
         path = self._find("recipe")
         try:
@@ -157,7 +164,7 @@ class Run:
             raise _not_a_recipe(path, error) from error
 
     @functools.cached_property
-    def recipe(self):
+    def recipe(self) -> Recipe:
         """The `Recipe` that was trained."""
         load_plugins()
         record = self.record
@@ -169,7 +176,7 @@ class Run:
             raise _not_a_recipe(self.path("recipe"), error) from error
 
     @property
-    def command(self):
+    def command(self) -> str:
         """The command line that trains its recipe again, in as many epochs."""
         recipe = self.recipe
         if "timing" in self.record:  # Its minutes have chosen them.
@@ -177,7 +184,7 @@ class Run:
         return recipe.command()
 
     @functools.cached_property
-    def samples(self):
+    def samples(self) -> dict[str, list[str]]:
         """The names of the samples by split, `{"train": [...], ...}`."""
         try:
             samples = self.record["samples"]
@@ -186,7 +193,7 @@ class Run:
             raise _not_a_recipe(self.path("recipe"), error) from error
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> "Fingerprint | None":
         """The `data.Fingerprint` of its data set; None if none was taken."""
         from dca_keras.data import Fingerprint
 
@@ -194,7 +201,7 @@ class Run:
         return None if found is None else Fingerprint.from_dict(found)
 
     @functools.cached_property
-    def preprocessing(self):
+    def preprocessing(self) -> "Preprocessing | None":
         """The `data.Preprocessing` of its images; None if there is none."""
         from dca_keras.data import Preprocessing
 
@@ -202,12 +209,12 @@ class Run:
         return None if found is None else Preprocessing.from_dict(found)
 
     @functools.cached_property
-    def classes(self):
+    def classes(self) -> dict | None:
         """What its `classes.json` says; None if its masks hold indices."""
         path = self.path("classes")
         return _read_json(path) if path.is_file() else None
 
-    def read_splits(self, data_dir=None):
+    def read_splits(self, data_dir: str | Path | None = None) -> "Splits":
         """Read the run's data set, preprocessed as it was for training.
 
         Args:
@@ -228,7 +235,7 @@ class Run:
         return self.preprocessing.splits(splits)
 
     @property
-    def intensity_window(self):
+    def intensity_window(self) -> tuple[float, float] | None:
         """The `intensity_window` of the data set, as `data.Splits` has it."""
         # Earlier versions did not note it.
         known = dataset_facts(self.recipe.data)["intensity_window"]
@@ -236,7 +243,7 @@ class Run:
         return window and tuple(window)
 
     @property
-    def history(self):
+    def history(self) -> "pd.DataFrame":
         """The scores of every finished epoch, a pandas DataFrame."""
         import pandas
 
@@ -249,14 +256,14 @@ class Run:
             ) from error
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> "pd.Series | None":
         """The row of `history` that `model.keras` was kept of."""
         history, monitor = self.history, self.recipe.monitor
         lowest = MONITORS[monitor] is min
         column = history[monitor]
         return history.loc[column.idxmin() if lowest else column.idxmax()]
 
-    def read_checkpoint(self):
+    def read_checkpoint(self) -> Checkpoint:
         """Read the state after the last finished epoch.
 
         Returns:
@@ -282,7 +289,7 @@ class Run:
             )
         return Checkpoint([])
 
-    def load_model(self, epoch="best"):
+    def load_model(self, epoch: str = "best") -> keras.Model:
         """Load the model, not compiled.
 
         Code in the file is never run: a model with a `Lambda` layer, or with
@@ -333,7 +340,7 @@ class Run:
             )
         return model
 
-    def scores(self, split="test"):
+    def scores(self, split: str = "test") -> dict:
         """Return what `evaluate` found on a split, as `metrics.json` has it.
 
         Args:

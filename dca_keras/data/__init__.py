@@ -6,6 +6,7 @@ this package does not import TensorFlow; making batches does.
 """
 
 import importlib
+import typing
 
 # Each of these registers a data set.
 from dca_keras.data import (
@@ -46,6 +47,10 @@ from dca_keras.data.summary import (
     save_contact_sheet,
     summarize,
 )
+
+if typing.TYPE_CHECKING:
+    from dca_keras.data.augmentation import augment as augment
+    from dca_keras.data.pipeline import make_dataset as make_dataset
 
 _NEEDING_TENSORFLOW = {
     "augment": "augmentation",

@@ -42,7 +42,12 @@ class RandomAffine:
     scaling: float = 0.2
     max_scale: float = 1.25
 
-    def draw(self, rng, size, spacing=None):
+    def draw(
+        self,
+        rng: np.random.Generator,
+        size: tuple[int, ...],
+        spacing: tuple[float, ...] | None = None,
+    ) -> np.ndarray:
         """Draw a matrix from a crop's offsets to its image's, in pixels.
 
         Args:

@@ -9,7 +9,9 @@ PROBABILITY = 0.2
 MAX_ANGLE = math.pi / 3
 
 
-def augment(image, mask, seed):
+def augment(
+    image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Augment an image and its mask as the paper does.
 
     A rotation by up to 60°, a horizontal and a vertical flip happen with a

@@ -1,11 +1,22 @@
 """Check a batch of images and masks before training on such batches."""
 
+import typing
+from collections.abc import Iterable
+
 import numpy as np
+
+if typing.TYPE_CHECKING:
+    import keras
 
 TOLERANCE = 1e-3  # by how far intensities may leave [0, 1]
 
 
-def check_batch(images, masks=None, num_classes=None, model=None):
+def check_batch(
+    images: np.ndarray | Iterable,
+    masks: np.ndarray | None = None,
+    num_classes: int | None = None,
+    model: "keras.Model | None" = None,
+) -> dict:
     """Check that a batch of images and masks is what training expects.
 
     Images are floats in [0, 1] with their channels last. Masks hold integers

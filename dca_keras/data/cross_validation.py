@@ -2,15 +2,18 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from dca_keras.data.archive import shorten
-from dca_keras.data.samples import hash_name, hold_out_validation
+from dca_keras.data.samples import Sample, hash_name, hold_out_validation
 
 SPLITS_FILE = "splits_final.json"
 
 
-def folds(samples, count):
+def folds(
+    samples: Sequence[Sample], count: int
+) -> tuple[tuple[Sample, ...], ...]:
     """Divide samples by case into folds for cross-validation.
 
     The cases are put in the order of a hash of their names and cut into
@@ -47,7 +50,9 @@ def folds(samples, count):
     )
 
 
-def take_fold(samples, fold, data_dir=None):
+def take_fold(
+    samples: Sequence[Sample], fold: str, data_dir: str | Path | None = None
+) -> tuple[tuple[Sample, ...], ...]:
     """Return the splits of one fold of a cross-validation.
 
     The fold is the test split; 15 % of the other cases become val. Where

@@ -1,5 +1,7 @@
 """Read image and mask files into arrays, and resize them."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -10,7 +12,13 @@ from dca_keras.data.guards import check_intensities
 LUMA = np.array([0.299, 0.587, 0.114], "float32")
 
 
-def read_image(path, channels=3, *, stack=False, intensities=None):
+def read_image(
+    path: str | Path,
+    channels: int = 3,
+    *,
+    stack: bool = False,
+    intensities: tuple[float, float] | None = None,
+) -> np.ndarray:
     """Read an image.
 
     8-bit values are divided by 255 and 16-bit ones by 65535. Alpha is
@@ -60,7 +68,7 @@ def check_channels(channels):
         )
 
 
-def read_mask(path, num_classes=1):
+def read_mask(path: str | Path, num_classes: int = 1) -> np.ndarray:
     """Read a mask.
 
     For one class the file holds 0 and 1, or 0 and 255, in one channel or in
@@ -117,7 +125,7 @@ def read_labels(path):
     return values[..., :1]
 
 
-def resize_image(image, size):
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize an image bilinearly, antialiased where it shrinks.
 
     Args:
@@ -127,7 +135,7 @@ def resize_image(image, size):
     return _resize(image, size, "float32", Image.Resampling.BILINEAR)
 
 
-def resize_mask(mask, size):
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask by nearest neighbour.
 
     Args:

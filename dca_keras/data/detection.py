@@ -24,7 +24,7 @@ class Detected(typing.NamedTuple):
     reason: str
 
 
-def detect(data_dir):
+def detect(data_dir: str | Path) -> Detected:
     """Find out which data set lies in a folder, by what the folder holds.
 
     A registered data set is known by its `layouts`, see `register_dataset`.

@@ -7,6 +7,7 @@ import numpy as np
 
 from dca_keras.data.preprocessing import PERCENTILES
 from dca_keras.data.resampling import grid_shape
+from dca_keras.data.samples import Splits
 
 MOST_CASES = 100
 # Large volumes are measured in fewer cases, so that it takes seconds.
@@ -52,7 +53,7 @@ class Fingerprint:
     intensities: tuple[tuple[float, float] | None, ...] | None
     class_shares: tuple[float, ...]
 
-    def at(self, spacing):
+    def at(self, spacing: tuple[float, ...] | None) -> "Fingerprint":
         """Return the fingerprint as it is at another spacing.
 
         Args:
@@ -75,17 +76,17 @@ class Fingerprint:
         spacing = tuple(map(float, spacing))
         return dataclasses.replace(self, shapes=shapes, spacing=spacing)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return a dictionary that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict) -> "Fingerprint":
         """Return the fingerprint that `to_dict` described."""
         return cls(**{key: _as_tuple(value) for key, value in values.items()})
 
 
-def measure(splits):
+def measure(splits: Splits) -> Fingerprint:
     """Measure the training split of a data set.
 
     Up to 100 cases are loaded, evenly spaced in the order of their names;

@@ -31,7 +31,7 @@ class RandomIntensity:
     noise: float = 0.1
     max_noise: float = 0.05
 
-    def apply(self, image, rng):
+    def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a changed copy of an image, or the image itself.
 
         Args:

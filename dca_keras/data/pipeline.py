@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -10,28 +12,29 @@ from dca_keras.data import stages
 from dca_keras.data.crops import Crops, load_grid
 from dca_keras.data.decoding import resize_image, resize_mask
 from dca_keras.data.prepared import prepare, prepared_grid, prepared_samples
+from dca_keras.data.samples import Sample
 
 SAMPLINGS = ("resize", "crop")
 
 
 def make_dataset(
-    samples,
-    image_size,
-    batch_size,
+    samples: Sequence[Sample],
+    image_size: tuple[int, ...],
+    batch_size: int,
     *,
-    sampling="resize",
-    num_classes=None,
-    shuffle=False,
-    augment=False,
-    augment_intensity=False,
-    crops=1,
-    seed=0,
-    drop_remainder=False,
-    cache=True,
-    epochs=None,
-    first_step=0,
-    num_parallel_calls=tf.data.AUTOTUNE,
-):
+    sampling: str = "resize",
+    num_classes: int | None = None,
+    shuffle: bool = False,
+    augment: bool = False,
+    augment_intensity: bool = False,
+    crops: int = 1,
+    seed: int = 0,
+    drop_remainder: bool = False,
+    cache: bool | str | Path = True,
+    epochs: int | None = None,
+    first_step: int = 0,
+    num_parallel_calls: int = tf.data.AUTOTUNE,
+) -> tf.data.Dataset:
     """Return a `tf.data.Dataset` of batches of images and masks.
 
     Samples are loaded, resized or cropped, cached, shuffled, augmented and

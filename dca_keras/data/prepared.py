@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +20,13 @@ SHARD_SIZE = 64
 
 
 def prepare(
-    samples, image_size, folder, *, shard_size=SHARD_SIZE, on_written=None
-):
+    samples: Sequence[Sample],
+    image_size: tuple[int, int] | None,
+    folder: str | Path,
+    *,
+    shard_size: int = SHARD_SIZE,
+    on_written: Callable[[], object] | None = None,
+) -> list[Path]:
     """Write samples to a folder, resized or whole, for `make_dataset` to read.
 
     A shard, a file that `np.load` reads, appears when it is whole, and

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import typing
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -11,6 +13,10 @@ from dca_keras.data.resampling import (
     resample_nearest,
     resample_slabs,
 )
+from dca_keras.data.samples import Sample, Splits
+
+if typing.TYPE_CHECKING:
+    from dca_keras.data.fingerprint import Fingerprint
 
 PERCENTILES = (0.5, 99.5)
 # Of more voxels a volume's percentiles are taken from evenly spaced ones.
@@ -51,7 +57,11 @@ class Preprocessing:
             object.__setattr__(self, "intensities", intensities)
 
     @classmethod
-    def of(cls, fingerprint, spacing=None):
+    def of(
+        cls,
+        fingerprint: "Fingerprint",
+        spacing: tuple[float, ...] | None = None,
+    ) -> "Preprocessing":
         """Return the preprocessing that suits what was measured.
 
         Args:
@@ -60,7 +70,9 @@ class Preprocessing:
         """
         return cls(spacing or fingerprint.spacing, fingerprint.intensities)
 
-    def image(self, values, spacing=None):
+    def image(
+        self, values: np.ndarray, spacing: tuple[float, ...] | None = None
+    ) -> np.ndarray:
         """Map values to [0, 1], on the grid of `self.spacing`.
 
         Values that are not finite become the lowest that are.
@@ -80,7 +92,9 @@ class Preprocessing:
             values = self._to_unit_range(values)
         return resample_linear(values, shape)
 
-    def mask(self, mask, spacing=None):
+    def mask(
+        self, mask: np.ndarray, spacing: tuple[float, ...] | None = None
+    ) -> np.ndarray:
         """Resample a mask to the grid of `self.spacing`, by nearest voxel.
 
         Args:
@@ -89,7 +103,9 @@ class Preprocessing:
         """
         return resample_nearest(mask, self.shape(mask.shape[:-1], spacing))
 
-    def shape(self, shape, spacing=None):
+    def shape(
+        self, shape: tuple[int, ...], spacing: tuple[float, ...] | None = None
+    ) -> tuple[int, ...]:
         """Return the sides that an image of these sides is resampled to."""
         if self.spacing is None or spacing is None:
             return tuple(shape)
@@ -102,7 +118,12 @@ class Preprocessing:
             )
         return grid_shape(shape, spacing, self.spacing)
 
-    def undo(self, probabilities, shape, rows=None):
+    def undo(
+        self,
+        probabilities: np.ndarray,
+        shape: tuple[int, ...],
+        rows: slice | None = None,
+    ) -> np.ndarray:
         """Resample a prediction to the grid that an image came from.
 
         Args:
@@ -115,7 +136,9 @@ class Preprocessing:
         """
         return resample_linear(probabilities, shape, rows)
 
-    def undo_slabs(self, slabs, depth, shape):
+    def undo_slabs(
+        self, slabs: Iterable[np.ndarray], depth: int, shape: tuple[int, ...]
+    ) -> Iterator[np.ndarray]:
         """Resample a prediction that arrives slab by slab.
 
         Only the rows that are still needed are kept in memory, whatever the
@@ -133,7 +156,7 @@ class Preprocessing:
         """
         return resample_slabs(slabs, depth, shape)
 
-    def sample(self, raw):
+    def sample(self, raw: Sample) -> Sample:
         """Return a sample whose image and mask are preprocessed.
 
         Args:
@@ -146,7 +169,7 @@ class Preprocessing:
             source=raw,
         )
 
-    def splits(self, splits):
+    def splits(self, splits: Splits) -> Splits:
         """Return `Splits` of preprocessed samples."""
         return dataclasses.replace(
             splits,
@@ -156,12 +179,12 @@ class Preprocessing:
             },
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return a dictionary that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict) -> "Preprocessing":
         """Return the preprocessing that `to_dict` described."""
         return cls(**values)
 

@@ -3,6 +3,8 @@
 import collections
 import dataclasses
 import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from dca_keras._registry import Registry
 from dca_keras.data.archive import shorten
@@ -16,13 +18,13 @@ _LAYOUTS = {}
 
 
 def register_dataset(
-    name,
+    name: str,
     *,
-    class_names=None,
-    intensity_window=None,
-    published_batch=None,
-    layouts=(),
-):
+    class_names: Sequence[str] | None = None,
+    intensity_window: tuple[float, float] | None = None,
+    published_batch: int | None = None,
+    layouts: Sequence[tuple[str, ...]] = (),
+) -> Callable[[Callable[..., Splits]], Callable[..., Splits]]:
     """Make a reader known to `read_dataset` under a name.
 
     A reader is a function that returns the `Splits` of a data set.
@@ -67,7 +69,7 @@ def register_dataset(
     return register
 
 
-def list_datasets():
+def list_datasets() -> list[str]:
     """Return the names that `read_dataset` knows, sorted."""
     return tuple(sorted(_READERS.names()))
 
@@ -77,7 +79,7 @@ def known_layouts():
     return dict(_LAYOUTS)
 
 
-def reader_takes(name, argument):
+def reader_takes(name: str, argument: str) -> bool:
     """Whether the reader of a data set takes an argument.
 
     Args:
@@ -87,7 +89,7 @@ def reader_takes(name, argument):
     return argument in inspect.signature(_READERS.get(name)).parameters
 
 
-def dataset_facts(name):
+def dataset_facts(name: str) -> dict:
     """Return what a data set was registered with.
 
     Args:
@@ -102,18 +104,18 @@ def dataset_facts(name):
 
 
 def read_dataset(
-    name,
-    data_dir=None,
+    name: str,
+    data_dir: str | Path | None = None,
     *,
-    channels=None,
-    num_classes=None,
-    classes=None,
-    case_pattern=None,
-    fold=None,
-    seed=0,
-    protocol="held_out",
+    channels: int | None = None,
+    num_classes: int | None = None,
+    classes: str | Path | None = None,
+    case_pattern: str | None = None,
+    fold: str | None = None,
+    seed: int = 0,
+    protocol: str = "held_out",
     **own,
-):
+) -> Splits:
     """Find the samples of a data set, whose images are loaded later.
 
     Args:

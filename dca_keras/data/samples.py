@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class Splits:
     num_classes: int | None = None
     classes: dict | None = None
 
-    def as_in_paper(self):
+    def as_in_paper(self) -> "Splits":
         """Return the same data under the paper's protocol."""
         return dataclasses.replace(
             self,
@@ -150,8 +150,12 @@ def hold_out_validation(samples):
 
 
 def check_samples(
-    samples, on_checked=None, *, skip_broken=False, allow_empty=True
-):
+    samples: Sequence[Sample],
+    on_checked: Callable[[], object] | None = None,
+    *,
+    skip_broken: bool = False,
+    allow_empty: bool = True,
+) -> tuple[list[Sample], list[str]]:
     """Load every sample once, to find the broken ones early.
 
     Args:

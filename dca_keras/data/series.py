@@ -40,7 +40,7 @@ def is_series(path):
     return path.is_dir() and any(map(_is_dicom, _files(path)))
 
 
-def read_series(folder, series=None):
+def read_series(folder: str | Path, series: Series | None = None) -> np.ndarray:
     """Read a DICOM series, a folder with a file for every slice.
 
     The slices are sorted by their position along the normal of their plane.

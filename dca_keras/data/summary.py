@@ -1,7 +1,9 @@
 """A summary of a data set in numbers, and its contact sheet."""
 
 import collections
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -9,13 +11,14 @@ from PIL import Image, ImageColor
 from dca_keras._drawing import CLASS_COLOURS, outline, to_rgb
 from dca_keras._files import replace_file
 from dca_keras.data.decoding import resize_image, resize_mask
+from dca_keras.data.samples import Sample, Splits
 
 GAP = 4  # pixels
 # Strays are worth a word from this share of the pixels on.
 SHOWN_STRAYS = 1e-4
 
 
-def summarize(samples):
+def summarize(samples: Sequence[Sample]) -> dict:
     """Count samples, sizes and classes. All samples are loaded.
 
     Args:
@@ -56,7 +59,7 @@ def _measure(sample):
     return image.shape, {i: count for i, count in enumerate(counts) if count}
 
 
-def describe_strays(splits):
+def describe_strays(splits: Splits) -> str | None:
     """Say how many pixels of the masks have a value that is no class's.
 
     Args:
@@ -77,8 +80,14 @@ def describe_strays(splits):
 
 
 def save_contact_sheet(
-    samples, path, *, count=24, columns=6, side=128, channels=None
-):
+    samples: Sequence[Sample],
+    path: str | Path,
+    *,
+    count: int = 24,
+    columns: int = 6,
+    side: int = 128,
+    channels: tuple[int, int, int] | None = None,
+) -> None:
     """Write a PNG file of images with the outlines of their masks.
 
     Of a volume, the slice with most foreground is drawn.

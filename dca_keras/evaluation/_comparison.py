@@ -1,5 +1,6 @@
 """Runs side by side, and by how much they differ on the same images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,12 @@ from dca_keras.evaluation._table import by_score, plain
 from dca_keras.evaluation._wording import warn_of_few
 
 
-def compare(runs, split="test", output=None, partial=False):
+def compare(
+    runs: Sequence[str | Path],
+    split: str = "test",
+    output: str | Path | None = None,
+    partial: bool = False,
+) -> dict:
     """Compare runs that were scored on the same images.
 
     Runs whose recipes differ in nothing but the seed form a group. A group's

@@ -1,12 +1,14 @@
 """The grid that prediction and truth are compared on."""
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
-from dca_keras.data import Preprocessing, resize_image, resize_mask
+from dca_keras.data import Preprocessing, Sample, resize_image, resize_mask
 from dca_keras.prediction import gather_rows, predict_source, to_mask
 
 GRIDS = ("resized", "original")
@@ -77,7 +79,9 @@ class OriginalGrid(NamedTuple):
 
     name = "original"
 
-    def pairs(self, model, samples):
+    def pairs(
+        self, model: keras.Model, samples: Sequence[Sample]
+    ) -> Iterator[Pair]:
         """Yield the `Pair` of every sample."""
         for sample in samples:
             image, truth = sample.load()
@@ -95,7 +99,7 @@ class OriginalGrid(NamedTuple):
             truth = truth[..., 0].astype("int16")
             yield Pair(truth, mask, model.output_shape[-1], (1,) * mask.ndim)
 
-    def picture(self, sample):
+    def picture(self, sample: Sample) -> np.ndarray:
         """Return a sample's image, to be shown."""
         image, _ = sample.load()
         if self.preprocessing is None:

@@ -5,6 +5,8 @@ one trained model (`mean_intervals`), and what other cases and other seeds
 could change in the scores of a recipe (`nested_intervals`).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
@@ -27,7 +29,13 @@ _BLOCK = 500  # resamples drawn at once: bounds the memory
 _TAILS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
 
-def mean_intervals(values, cases, *, resamples=RESAMPLES, seed=SEED):
+def mean_intervals(
+    values: np.ndarray,
+    cases: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute the mean over images and its 95 % interval over cases.
 
     Cases are drawn with replacement, as many as there are, each with all of
@@ -70,7 +78,13 @@ def mean_intervals(values, cases, *, resamples=RESAMPLES, seed=SEED):
     return means.reshape(shape), intervals.reshape(*shape, 2)
 
 
-def nested_intervals(runs, minus=None, *, resamples=RESAMPLES, seed=SEED):
+def nested_intervals(
+    runs: np.ndarray,
+    minus: np.ndarray | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute a recipe's mean score and its interval over runs and cases.
 
     A recipe's score is the mean over its runs (trainings that differ in

@@ -1,13 +1,16 @@
 """Which model is scored on which images."""
 
 import math
+import typing
+from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from dca_keras._environment import environment
-from dca_keras.data import read_dataset
+from dca_keras.data import Preprocessing, Sample, read_dataset
 from dca_keras.evaluation._grids import (
     GRIDS,
     OriginalGrid,
@@ -19,8 +22,17 @@ from dca_keras.evaluation._scoring import evaluate_model
 from dca_keras.recipe import PATHS, SPLITS
 from dca_keras.run import Run
 
+if typing.TYPE_CHECKING:
+    import pandas as pd
 
-def evaluate_run(run, split="test", data_dir=None, console=None, grid=None):
+
+def evaluate_run(
+    run: str | Path,
+    split: str = "test",
+    data_dir: str | Path | None = None,
+    console: Console | None = None,
+    grid: str | None = None,
+) -> dict:
     """Score a run's model, and write the scores and pictures beside it.
 
     The files are those of `evaluate_on`. A run that was trained on crops, or
@@ -80,7 +92,9 @@ def evaluate_run(run, split="test", data_dir=None, console=None, grid=None):
     )
 
 
-def run_samples(run, split="test", data_dir=None):
+def run_samples(
+    run: Run, split: str = "test", data_dir: str | Path | None = None
+) -> list[Sample]:
     """Return the samples that a split of a run had when it was trained.
 
     Args:
@@ -95,7 +109,7 @@ def run_samples(run, split="test", data_dir=None):
     return _find_samples(run.read_splits(data_dir), run.samples[split])
 
 
-def run_grid(run, grid=None):
+def run_grid(run: Run, grid: str | None = None) -> OriginalGrid | None:
     """Return the grid that a run is scored on, None for the resized images.
 
     Args:
@@ -110,20 +124,20 @@ def run_grid(run, grid=None):
 
 
 def evaluate_dataset(
-    model,
-    output,
+    model: keras.Model,
+    output: str | Path,
     *,
-    data,
-    data_dir=None,
-    split="test",
-    image_size=None,
-    num_classes=None,
-    batch_size=8,
-    grid=None,
-    preprocessing=None,
-    facts=None,
-    console=None,
-):
+    data: str,
+    data_dir: str | Path | None = None,
+    split: str = "test",
+    image_size: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    batch_size: int = 8,
+    grid: str | None = None,
+    preprocessing: Preprocessing | None = None,
+    facts: dict | None = None,
+    console: Console | None = None,
+) -> dict:
     """Score any model on a split of any data set.
 
     Args:
@@ -189,19 +203,19 @@ def evaluate_dataset(
 
 
 def evaluate_on(
-    model,
-    samples,
-    output,
+    model: keras.Model,
+    samples: Sequence[Sample],
+    output: str | Path,
     *,
-    image_size,
-    batch_size,
-    facts,
-    grid=None,
-    published_batch=None,
-    class_names=None,
-    history=None,
-    console=None,
-):
+    image_size: tuple[int, ...] | None,
+    batch_size: int,
+    facts: dict,
+    grid: OriginalGrid | None = None,
+    published_batch: int | None = None,
+    class_names: Sequence[str] | None = None,
+    history: "pd.DataFrame | None" = None,
+    console: Console | None = None,
+) -> dict:
     """Score a model on samples, and write the scores and pictures.
 
     Writes

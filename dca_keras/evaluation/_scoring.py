@@ -1,10 +1,17 @@
 """A model's predictions on samples, scored: by image, case and class."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 
-from dca_keras.evaluation._grids import ResizedGrid, original_samples
+from dca_keras.data import Sample
+from dca_keras.evaluation._grids import (
+    OriginalGrid,
+    ResizedGrid,
+    original_samples,
+)
 from dca_keras.evaluation._scores import (
     DISTANCES,
     MILLIMETRES,
@@ -21,16 +28,16 @@ from dca_keras.evaluation._table import make_table
 
 
 def evaluate_model(
-    model,
-    samples,
+    model: keras.Model,
+    samples: Sequence[Sample],
     *,
-    image_size,
-    batch_size,
-    grid=None,
-    published_batch=None,
-    class_names=None,
-    on_done=None,
-):
+    image_size: tuple[int, ...] | None,
+    batch_size: int,
+    grid: OriginalGrid | None = None,
+    published_batch: int | None = None,
+    class_names: Sequence[str] | None = None,
+    on_done: Callable[[], object] | None = None,
+) -> dict:
     """Score a model on samples.
 
     Image and mask are resized to the size the model works at, as published;

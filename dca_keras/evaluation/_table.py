@@ -10,7 +10,7 @@ COUNTS = ("true_positives", "predicted_pixels", "true_pixels")
 COLUMNS = (*SCORES, *COUNTS)
 
 
-def score_table(result, over="images"):
+def score_table(result: dict, over: str = "images") -> pd.DataFrame:
     """Return the scores of every image, or of every case, as a tidy table.
 
     Args:

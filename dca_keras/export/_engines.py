@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from dca_keras._files import hash_file
@@ -14,6 +15,7 @@ from dca_keras.export._runtimes import (
     load_onnx,
     load_openvino,
 )
+from dca_keras.run import Run
 
 _LOADERS = {
     "onnx": load_onnx,
@@ -26,7 +28,7 @@ _LOADERS = {
 ENGINES = ("keras", *_LOADERS)
 
 
-def engine(name):
+def engine(name: str) -> Callable[[Run], RuntimeModel] | None:
     """Return what `predict_files` takes as its `engine`.
 
     Args:
@@ -48,7 +50,7 @@ def engine(name):
     return functools.partial(open_engine, format=name)
 
 
-def open_engine(run, format):
+def open_engine(run: Run, format: str) -> RuntimeModel:
     """Open a run's model in another runtime.
 
     The run is exported where that has not been done yet, or was done of

@@ -1,8 +1,13 @@
 """ONNX, OpenVINO and LiteRT files, each checked in its own runtime."""
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 import keras
+import numpy as np
 
 from dca_keras._extras import import_extra
+from dca_keras.export._check import Exported
 from dca_keras.export._quantization import (
     check_quantizer,
     quantize_litert,
@@ -12,7 +17,13 @@ from dca_keras.export._runtimes import load_litert, load_onnx, load_openvino
 from dca_keras.export._writing import write_file
 
 
-def onnx(model, path, *, any_size=False, images=None):
+def onnx(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    any_size: bool = False,
+    images: Iterable[np.ndarray] | None = None,
+) -> Exported:
     """Write an ONNX file and run it in ONNX Runtime.
 
     Args:
@@ -40,8 +51,14 @@ def onnx(model, path, *, any_size=False, images=None):
 
 
 def openvino(
-    model, path, *, calibration=None, accept=None, any_size=False, images=None
-):
+    model: keras.Model,
+    path: str | Path,
+    *,
+    calibration: np.ndarray | None = None,
+    accept: Callable[[Callable], object] | None = None,
+    any_size: bool = False,
+    images: Iterable[np.ndarray] | None = None,
+) -> Exported:
     """Write an OpenVINO file, with its weights beside it, and run it.
 
     Args:
@@ -89,15 +106,15 @@ def openvino(
 
 
 def litert(
-    model,
-    path,
+    model: keras.Model,
+    path: str | Path,
     *,
-    int8=False,
-    calibration=None,
-    accept=None,
-    any_size=False,
-    images=None,
-):
+    int8: bool = False,
+    calibration: np.ndarray | None = None,
+    accept: Callable[[Callable], object] | None = None,
+    any_size: bool = False,
+    images: Iterable[np.ndarray] | None = None,
+) -> Exported:
     """Write a LiteRT file and run it.
 
     Args:

@@ -10,7 +10,7 @@ from dca_keras.export._card import CARD
 from dca_keras.export._versions import versions
 
 
-def load_saved_model(path):
+def load_saved_model(path: str | Path) -> "ServedModel":
     """Load a SavedModel that `saved_model` wrote.
 
     Args:
@@ -48,7 +48,7 @@ class ServedModel:
         output_shape: `(None, *sides, classes)`.
     """
 
-    def __init__(self, loaded, card):
+    def __init__(self, loaded: object, card: dict) -> None:
         self._loaded = loaded  # It owns the variables.
         self.card = card
         self.name = card["name"]
@@ -59,7 +59,7 @@ class ServedModel:
         outputs = default.structured_outputs["probabilities"]
         self.output_shape = tuple(outputs.shape)
 
-    def predict_on_batch(self, images):
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities, `(batch, *sides, classes)`, float32.
 
         Args:

@@ -7,6 +7,7 @@ from pathlib import Path
 from dca_keras._files import hash_file, replace_file, write_json
 from dca_keras.export._accuracy import MAX_DICE_LOSS, DiceCheck
 from dca_keras.export._card import about_run, file_card, model_card
+from dca_keras.export._check import Exported
 from dca_keras.export._formats import litert, onnx, openvino
 from dca_keras.export._quantization import check_quantizer
 from dca_keras.export._saved_model import saved_model
@@ -28,15 +29,15 @@ CALIBRATED = ("openvino_int8", "litert_int8")
 
 
 def export_run(
-    run,
-    format,
-    output=None,
+    run: str | Path,
+    format: str,
+    output: str | Path | None = None,
     *,
-    dtype=None,
-    any_size=False,
-    data_dir=None,
-    max_dice_loss=None,
-):
+    dtype: str | None = None,
+    any_size: bool = False,
+    data_dir: str | Path | None = None,
+    max_dice_loss: float | None = None,
+) -> Exported:
     """Export a run's model.
 
     The export is checked with images of the run's test split, or with drawn

@@ -1,5 +1,8 @@
 """Exported files in their own runtimes, as functions of images."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
 from dca_keras._extras import import_extra
@@ -20,23 +23,25 @@ class RuntimeModel:
 
     def __init__(
         self,
-        name,
-        run,
-        input_shape,
-        output_shape,
-        side_multiple=1,
-        identity="",
-    ):
+        name: str,
+        run: Callable[[np.ndarray], np.ndarray],
+        input_shape: tuple[int | None, ...],
+        output_shape: tuple[int | None, ...],
+        side_multiple: int = 1,
+        identity: str = "",
+    ) -> None:
         self.name, self._run = name, run
         self.input_shape, self.output_shape = input_shape, output_shape
         self.side_multiple, self.identity = side_multiple, identity
 
-    def predict_on_batch(self, images):
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities, `(batch, *sides, classes)`, float32."""
         return self._run(np.ascontiguousarray(images, "float32"))
 
 
-def load_onnx(path, threads=None):
+def load_onnx(
+    path: str | Path, threads: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Load an ONNX file into ONNX Runtime.
 
     Args:
@@ -60,7 +65,9 @@ def load_onnx(path, threads=None):
     return lambda images: session.run(None, {name: images})[0]
 
 
-def load_openvino(path, threads=None):
+def load_openvino(
+    path: str | Path, threads: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Load an OpenVINO file, `.xml` with its `.bin`, computing in float32.
 
     Args:
@@ -85,7 +92,9 @@ def load_openvino(path, threads=None):
     return lambda images: compiled(images)[0]
 
 
-def load_litert(path, threads=None):
+def load_litert(
+    path: str | Path, threads: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Load a LiteRT file.
 
     Args:

@@ -1,9 +1,11 @@
 """SavedModels for TensorFlow Serving."""
 
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from dca_keras._extras import import_extra
 from dca_keras._files import write_json
@@ -24,16 +26,16 @@ from dca_keras.prediction import side_multiple
 
 
 def saved_model(
-    model,
-    path,
+    model: keras.Model,
+    path: str | Path,
     *,
-    image_size=None,
-    any_size=False,
-    dtype=None,
-    images=None,
-    about=None,
-    beside=(),
-):
+    image_size: tuple[int, int] | None = None,
+    any_size: bool = False,
+    dtype: str | None = None,
+    images: Iterable[np.ndarray] | None = None,
+    about: dict | None = None,
+    beside: Sequence[Path] = (),
+) -> Exported:
     """Write a SavedModel for TensorFlow Serving.
 
     It is written to `path/1`, or to the next number if there are versions,

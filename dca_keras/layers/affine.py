@@ -27,7 +27,7 @@ class Affine(keras.layers.Layer):
         [Dual Cross-Attention, section 3.2](https://arxiv.org/abs/2303.17696)
     """
 
-    def __init__(self, use_bias=True, **kwargs):
+    def __init__(self, use_bias: bool = True, **kwargs) -> None:
         super().__init__(**kwargs)
         self.use_bias = use_bias
 
@@ -49,7 +49,9 @@ class Affine(keras.layers.Layer):
             outputs = outputs + ops.cast(self.bias, inputs.dtype)
         return outputs
 
-    def compose(self, scale, bias):
+    def compose(
+        self, scale: keras.KerasTensor, bias: keras.KerasTensor
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Return the scale and bias of this affine after the given ones."""
         bias = bias * self.scale
         if self.bias is not None:

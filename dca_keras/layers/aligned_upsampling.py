@@ -26,7 +26,7 @@ class AlignedUpsampling(keras.layers.Layer):
         The same with every side times its `size`.
     """
 
-    def __init__(self, size=2, **kwargs):
+    def __init__(self, size: int | tuple[int, ...] = 2, **kwargs) -> None:
         super().__init__(**kwargs)
         self.size = size
 
@@ -37,7 +37,7 @@ class AlignedUpsampling(keras.layers.Layer):
             outputs = _along(axis, weights, outputs)
         return outputs
 
-    def input_gradient(self, upstream):
+    def input_gradient(self, upstream: keras.KerasTensor) -> keras.KerasTensor:
         """Compute the gradient of the input from that of the output.
 
         Args:

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import keras
 
 from dca_keras.config import DCAConfig, is_positive_int
@@ -95,19 +97,19 @@ class DualCrossAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        patch_sizes=(8, 4, 2, 1),
-        blocks=1,
-        channel_heads=1,
-        spatial_heads=4,
-        channel_attention=True,
-        spatial_attention=True,
-        token_activation=False,
-        query_block=None,
-        recompute=False,
-        fast=True,
-        start="paper",
+        patch_sizes: Sequence[int | tuple[int, ...]] = (8, 4, 2, 1),
+        blocks: int = 1,
+        channel_heads: int = 1,
+        spatial_heads: int = 4,
+        channel_attention: bool = True,
+        spatial_attention: bool = True,
+        token_activation: bool = False,
+        query_block: int | None = None,
+        recompute: bool = False,
+        fast: bool = True,
+        start: str = "paper",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.patch_sizes = tuple(_patch_size(size) for size in patch_sizes)
         self.blocks = blocks

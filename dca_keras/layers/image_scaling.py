@@ -32,7 +32,7 @@ class ImageScaling(keras.layers.Layer):
             take the channels.
     """
 
-    def __init__(self, mode, **kwargs):
+    def __init__(self, mode: str, **kwargs) -> None:
         super().__init__(**kwargs)
         if mode not in MODES:
             raise ValueError(

@@ -31,7 +31,7 @@ class PatchEmbedding(keras.layers.Layer):
         [Dual Cross-Attention, equation 1](https://arxiv.org/abs/2303.17696)
     """
 
-    def __init__(self, patch_size, **kwargs):
+    def __init__(self, patch_size: int | tuple[int, ...], **kwargs) -> None:
         super().__init__(**kwargs)
         self.patch_size = patch_size
 

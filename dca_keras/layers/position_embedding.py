@@ -24,7 +24,7 @@ class PositionEmbedding(keras.layers.Layer):
         https://arxiv.org/abs/2010.11929)
     """
 
-    def __init__(self, grid=(14, 14), **kwargs):
+    def __init__(self, grid: tuple[int, ...] = (14, 14), **kwargs) -> None:
         super().__init__(**kwargs)
         self.grid = tuple(grid)
 

@@ -43,7 +43,13 @@ class SelfAttention(keras.layers.Layer):
         - [Swin Transformer, section 3.2](https://arxiv.org/abs/2103.14030)
     """
 
-    def __init__(self, heads, window=None, shifted=False, **kwargs):
+    def __init__(
+        self,
+        heads: int,
+        window: int | None = None,
+        shifted: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.heads = heads
         self.window = window

@@ -49,12 +49,12 @@ class SkipReconstruction(keras.layers.Layer):
 
     def __init__(
         self,
-        patch_size,
-        token_activation=False,
-        fast=True,
-        start="paper",
+        patch_size: int | tuple[int, ...],
+        token_activation: bool = False,
+        fast: bool = True,
+        start: str = "paper",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.patch_size = patch_size
         self.token_activation = token_activation

@@ -17,7 +17,7 @@ class SpaceToDepth(keras.layers.Layer):
         pixels of a square row by row.
     """
 
-    def __init__(self, size=2, **kwargs):
+    def __init__(self, size: int | tuple[int, ...] = 2, **kwargs) -> None:
         super().__init__(**kwargs)
         self.size = size
 
@@ -53,7 +53,7 @@ class DepthToSpace(keras.layers.Layer):
         `(batch, size * height, size * width, channels)`
     """
 
-    def __init__(self, size=2, **kwargs):
+    def __init__(self, size: int | tuple[int, ...] = 2, **kwargs) -> None:
         super().__init__(**kwargs)
         self.size = size
 

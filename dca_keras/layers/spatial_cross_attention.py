@@ -57,8 +57,13 @@ class SpatialCrossAttention(CrossAttention):
     key_bias = False
 
     def __init__(
-        self, heads, query_block=None, recompute=False, fast=True, **kwargs
-    ):
+        self,
+        heads: int,
+        query_block: int | None = None,
+        recompute: bool = False,
+        fast: bool = True,
+        **kwargs,
+    ) -> None:
         super().__init__(heads, recompute, fast, **kwargs)
         check_query_block(query_block)
         self.query_block = query_block

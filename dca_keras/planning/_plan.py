@@ -2,11 +2,15 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 from dca_keras import _fields
 from dca_keras.planning import _deciding as decide
 from dca_keras.planning._facts import Facts
 from dca_keras.recipe import Recipe, follows_data, make_recipe
+
+if typing.TYPE_CHECKING:
+    from dca_keras.data import Fingerprint, Splits
 
 READING = (
     *("data_dir", "partial", "channels", "num_classes", "classes"),
@@ -120,7 +124,12 @@ class Plan(typing.NamedTuple):
     fingerprint: typing.Any = None
 
 
-def plan_recipe(model="unet", data="image_folder", data_dir=None, **given):
+def plan_recipe(
+    model: str = "unet",
+    data: str = "image_folder",
+    data_dir: str | Path | None = None,
+    **given,
+) -> Plan:
     """Read and measure a data set, and make its recipe by the rules.
 
     A data set with numbers of its own in `recipes.toml`, such as the paper's,
@@ -157,7 +166,9 @@ def plan_recipe(model="unet", data="image_folder", data_dir=None, **given):
     return plan(model, splits, fingerprint, given)
 
 
-def plan(model, splits, fingerprint, given):
+def plan(
+    model: str, splits: "Splits", fingerprint: "Fingerprint", given: dict
+) -> "Plan":
     """Make the recipe of a model for a data set, by the rules.
 
     Args:
@@ -196,7 +207,7 @@ def plan(model, splits, fingerprint, given):
     return Plan(recipe, reasons, fingerprint)
 
 
-def markdown_table():
+def markdown_table() -> str:
     """Return the rules as a Markdown table, for documentation."""
     lines = ["| Option | Images | Volumes |", "|---|---|---|"]
     for name, _, images, volumes in RULES:

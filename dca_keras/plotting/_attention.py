@@ -31,7 +31,9 @@ class Attention(NamedTuple):
     spatial: list | None
     channel: list | None
 
-    def token_at(self, at, sides):
+    def token_at(
+        self, at: tuple[int, ...], sides: tuple[int, ...]
+    ) -> tuple[int, ...]:
         """Return the grid's indices of the token that holds a pixel.
 
         Args:
@@ -44,7 +46,7 @@ class Attention(NamedTuple):
             for i, tokens, side in zip(pixel, self.grid, sides, strict=True)
         )
 
-    def spatial_maps(self, token):
+    def spatial_maps(self, token: tuple[int, ...]) -> np.ndarray:
         """Return where a token looks, `(skips, heads, *grid)`.
 
         An even look is 1 everywhere: scores times the number of tokens.
@@ -54,7 +56,7 @@ class Attention(NamedTuple):
         count = maps.shape[-1]
         return (maps * count).reshape(*maps.shape[:2], *self.grid)
 
-    def channel_shares(self):
+    def channel_shares(self) -> np.ndarray:
         """Return how much each skip draws on which, `(skips, skips)`.
 
         Rows add up to 1. The mean over the skip's channels and the heads.
@@ -68,7 +70,9 @@ class Attention(NamedTuple):
         return np.array(shares)
 
 
-def look_inside(model, image, module=None):
+def look_inside(
+    model: keras.Model, image: np.ndarray, module: str | None = None
+) -> list[Attention]:
     """Compute the scores of a `DualCrossAttention` for an image.
 
     The equations run as the paper writes them, once.

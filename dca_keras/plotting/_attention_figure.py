@@ -1,5 +1,9 @@
 """The picture of where Dual Cross-Attention looks."""
 
+import typing
+from pathlib import Path
+
+import keras
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -9,6 +13,9 @@ from dca_keras._drawing import to_rgb
 from dca_keras._files import replace_file
 from dca_keras.plotting._attention import look_inside
 
+if typing.TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Orange is more than an even look, purple less.
 _LOOKS = "PuOr_r"
 _CAM = "magma"
@@ -17,7 +24,16 @@ _POINT = "#55e0ff"
 _PANEL = 1.55  # inches of a map's longer side
 
 
-def attention(model, image, at, *, module=None, block=-1, cam=None, path=None):
+def attention(
+    model: keras.Model,
+    image: np.ndarray,
+    at: tuple[int, ...],
+    *,
+    module: str | None = None,
+    block: int = -1,
+    cam: np.ndarray | None = None,
+    path: str | Path | None = None,
+) -> "Figure":
     """Draw where a point's tokens look, and what the stages draw on.
 
     To the right the spatial attention (SCA): a row for every stage, a column

@@ -10,7 +10,12 @@ from scipy import ndimage
 from dca_keras.plotting._running import batch_of, graph_layers, replaced_call
 
 
-def grad_cam(model, image, class_index=None, layer=None):
+def grad_cam(
+    model: keras.Model,
+    image: np.ndarray,
+    class_index: int | None = None,
+    layer: str | keras.Layer | None = None,
+) -> np.ndarray:
     """Compute where a layer's features speak for a class (Seg-Grad-CAM).
 
     The score is the mean of the class's logits over the pixels that the model

@@ -1,6 +1,8 @@
 """Pictures of predicted masks."""
 
 import itertools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +55,7 @@ class Case(NamedTuple):
     prediction: np.ndarray
 
 
-def pick_cases(scores):
+def pick_cases(scores: Sequence[float]) -> list[tuple[str, int]]:
     """Choose the images that show how good and how bad a model is.
 
     Args:
@@ -70,7 +72,7 @@ def pick_cases(scores):
     return [(picked[index], index) for index in order if index in picked]
 
 
-def find_structure(*masks):
+def find_structure(*masks) -> tuple[int, int, int]:
     """Find the three planes that show most of the largest structure.
 
     Args:
@@ -97,7 +99,11 @@ def find_structure(*masks):
     return tuple(side // 2 for side in masks[0].shape)
 
 
-def cut_planes(volume, place, spacing=None):
+def cut_planes(
+    volume: np.ndarray,
+    place: tuple[int, int, int],
+    spacing: tuple[float, ...] | None = None,
+) -> np.ndarray:
     """Cut three planes through a voxel, and lay them side by side.
 
     The axial plane is at the top left, with the coronal one below it and the
@@ -132,7 +138,12 @@ def cut_planes(volume, place, spacing=None):
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def save_predictions(path, cases, title="", class_names=()):
+def save_predictions(
+    path: str | Path,
+    cases: Sequence[Case],
+    title: str = "",
+    class_names: Sequence[str] = (),
+) -> None:
     """Draw image, truth, prediction and errors of every case as a PNG file.
 
     Args:
@@ -172,7 +183,9 @@ def save_predictions(path, cases, title="", class_names=()):
         figure.savefig(temporary)
 
 
-def draw_overlay(image, mask, opacity=0.35):
+def draw_overlay(
+    image: np.ndarray, mask: np.ndarray, opacity: float = 0.35
+) -> np.ndarray:
     """Tint what a mask covers in an image, and draw its outline.
 
     Args:
@@ -189,7 +202,9 @@ def draw_overlay(image, mask, opacity=0.35):
     return np.rint(255 * (image * (1 - tint) + colours * tint)).astype("uint8")
 
 
-def draw_outlines(image, truth, prediction):
+def draw_outlines(
+    image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
+) -> np.ndarray:
     """Draw the outlines of the true and the predicted mask in an image.
 
     The image is enlarged by a whole number, so that lines are thin compared

@@ -12,8 +12,15 @@ from dca_keras.run import Run
 
 
 def explain_file(
-    run, file, at, output=None, *, class_index=None, module=None, block=-1
-):
+    run: str | Path,
+    file: str | Path,
+    at: tuple[int, ...],
+    output: str | Path | None = None,
+    *,
+    class_index: int | None = None,
+    module: str | None = None,
+    block: int = -1,
+) -> Path:
     """Draw what a run's model looks at from one point of an image.
 
     The model sees the image as in training: preprocessed, and resized to the

@@ -1,6 +1,7 @@
 """Predictions of runs for image files and folders."""
 
 import collections
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,28 +33,28 @@ class Predictions(NamedTuple):
     plans: dict
 
     @property
-    def ways(self):
+    def ways(self) -> dict:
         """The name of `plans` in earlier versions."""
         return self.plans
 
 
 def predict_files(
-    run,
-    files,
-    output=None,
+    run: str | Path | Sequence[str | Path],
+    files: Sequence[str | Path],
+    output: str | Path | None = None,
     *,
-    engine=None,
-    window=None,
-    overlap=None,
-    test_time_augmentation=False,
-    batch_size=None,
-    intensities=None,
-    probabilities=False,
-    overwrite=False,
-    shard=None,
-    max_pixels=None,
-    on_progress=None,
-):
+    engine: Callable | None = None,
+    window: bool | int | tuple[int, ...] | None = None,
+    overlap: int | tuple[int, ...] | None = None,
+    test_time_augmentation: bool = False,
+    batch_size: int | None = None,
+    intensities: tuple[float, float] | None = None,
+    probabilities: bool = False,
+    overwrite: bool = False,
+    shard: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> Predictions:
     """Write a mask and an overlay for every image file.
 
     `cell.tif` gives two files. `cell_mask.tif` holds class indices, with the

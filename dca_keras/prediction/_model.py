@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 
+import keras
 import numpy as np
 
 from dca_keras.data import resize_image
@@ -14,14 +16,14 @@ ROUNDING = 1e-4
 
 
 def predict(
-    model,
-    image,
+    model: keras.Model,
+    image: np.ndarray,
     *,
-    window=None,
-    overlap=None,
-    test_time_augmentation=False,
-    batch_size=None,
-):
+    window: bool | int | tuple[int, ...] | None = None,
+    overlap: int | tuple[int, ...] | None = None,
+    test_time_augmentation: bool = False,
+    batch_size: int | None = None,
+) -> np.ndarray:
     """Return the probabilities of every pixel of an image or a stack.
 
     `plan_prediction` decides how the model sees the image. Memory holds the
@@ -60,14 +62,14 @@ def predict(
 
 
 def predict_rows(
-    model,
-    image,
+    model: keras.Model,
+    image: np.ndarray,
     *,
-    window=None,
-    overlap=None,
-    test_time_augmentation=False,
-    batch_size=None,
-):
+    window: bool | int | tuple[int, ...] | None = None,
+    overlap: int | tuple[int, ...] | None = None,
+    test_time_augmentation: bool = False,
+    batch_size: int | None = None,
+) -> Iterator[np.ndarray]:
     """Return the probabilities of a stack, slice after slice.
 
     A slice comes as soon as no later window reaches it, so that a volume's
@@ -106,7 +108,7 @@ def predict_rows(
     return _restore(rows, stack.shape[:-1], plan.size, starts)
 
 
-def gather_rows(rows, count):
+def gather_rows(rows: Iterable[np.ndarray], count: int) -> np.ndarray:
     """Put the `count` slices of an iterator in one array."""
     first = next(rows)
     found = np.empty((count, *first.shape), first.dtype)
@@ -115,7 +117,7 @@ def gather_rows(rows, count):
     return found
 
 
-def to_mask(probabilities):
+def to_mask(probabilities: np.ndarray) -> np.ndarray:
     """Return the class of every pixel.
 
     Args:

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from dca_keras.prediction._sides import no_maps, side_multiple
@@ -45,7 +46,13 @@ class PredictionPlan(NamedTuple):
         return f"in windows of {_times(self.window)} that overlap by {overlap}"
 
 
-def plan_prediction(model, sides, *, window=None, overlap=None):
+def plan_prediction(
+    model: keras.Model,
+    sides: tuple[int, ...],
+    *,
+    window: bool | int | tuple[int, ...] | None = None,
+    overlap: int | tuple[int, ...] | None = None,
+) -> PredictionPlan:
     """Decide how a model sees an image of given sides.
 
     A 2-D model built for one size gets the image resized to that size, as in

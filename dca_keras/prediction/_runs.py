@@ -1,9 +1,16 @@
 """What a training run leaves, loaded at once."""
 
+from pathlib import Path
+
+import keras
+
+from dca_keras.recipe import Recipe
 from dca_keras.run import Run
 
 
-def load_run(run):
+def load_run(
+    run: str | Path,
+) -> tuple[keras.Model, Recipe, dict[str, list[str]]]:
     """Load what `train` left in a folder.
 
     `dca_keras.Run` has the same and more, one thing at a time.

@@ -12,7 +12,7 @@ PRIME = 11
 _multiples = weakref.WeakKeyDictionary()
 
 
-def side_multiple(model):
+def side_multiple(model: keras.Model) -> int:
     """Return what the sides of a model's images must be multiples of.
 
     The number comes from strides, poolings and the patches of DCA. It is

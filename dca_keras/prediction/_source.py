@@ -1,15 +1,23 @@
 """Predictions on the grid that an image came from, of one model or several."""
 
 import itertools
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 
+from dca_keras.data import Preprocessing
 from dca_keras.prediction._model import predict_rows
 
 
 def predict_source(
-    model, values, *, preprocessing=None, spacing=None, **options
-):
+    model: keras.Model,
+    values: np.ndarray,
+    *,
+    preprocessing: Preprocessing | None = None,
+    spacing: tuple[float, ...] | None = None,
+    **options,
+) -> Iterator[np.ndarray]:
     """Return the probabilities of an image before preprocessing, by slice.
 
     The image is preprocessed, predicted, and the prediction resampled to the

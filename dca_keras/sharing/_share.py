@@ -26,14 +26,14 @@ SINGLE = ("per_image", "per_case")
 
 
 def share(
-    run,
-    target,
+    run: str | Path | Run,
+    target: str | Path,
     *,
-    license=None,
-    data_name=None,
-    pictures=True,
-    private=False,
-):
+    license: str | None = None,
+    data_name: str | None = None,
+    pictures: bool = True,
+    private: bool = False,
+) -> Path | str:
     """Write a run's model for others to load.
 
     The folder, or the repository, holds

@@ -7,7 +7,7 @@ from dca_keras.surgery._graph import Graph
 from dca_keras.surgery._skips import bottlenecks
 
 
-def find_encoder(model):
+def find_encoder(model: keras.Model) -> list[keras.Layer]:
     """Find the layers of an encoder-decoder's encoder that have weights.
 
     The encoder is what the bottleneck, the coarsest tensor from which the

@@ -3,6 +3,8 @@
 import collections.abc
 import dataclasses
 
+import keras
+
 from dca_keras.surgery._graph import Graph
 from dca_keras.surgery._skips import Anatomy, bottlenecks
 
@@ -26,7 +28,7 @@ class Skip:
     joins: tuple
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int | None, ...]:
         """The tensor's shape, the batch included."""
         return tuple(self.tensor.shape)
 
@@ -34,7 +36,9 @@ class Skip:
 class Skips(collections.abc.Sequence):
     """Skips from the finest to the coarsest; prints as a table."""
 
-    def __init__(self, skips, model_name):
+    def __init__(
+        self, skips: collections.abc.Iterable[Skip], model_name: str
+    ) -> None:
         self._skips = tuple(skips)
         self._model_name = model_name
 
@@ -61,7 +65,7 @@ class Skips(collections.abc.Sequence):
         return "\n".join(lines)
 
 
-def find_skips(model):
+def find_skips(model: keras.Model) -> Skips:
     """Find the skip connections of an encoder-decoder.
 
     The layers' names play no part. The encoder is what the bottleneck (the

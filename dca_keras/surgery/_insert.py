@@ -1,6 +1,9 @@
 """`insert_dca`."""
 
 import dataclasses
+from collections.abc import Sequence
+
+import keras
 
 from dca_keras._functional import functional
 from dca_keras.config import DCAConfig
@@ -11,12 +14,18 @@ from dca_keras.surgery._choose import (
     place,
     readers_at,
 )
-from dca_keras.surgery._find import find, layer_name
+from dca_keras.surgery._find import Skip, find, layer_name
 from dca_keras.surgery._graph import Graph
 from dca_keras.surgery._rebuild import CannotCopy, Copies, Edit, rebuild
 
 
-def insert_dca(model, skips=None, config=None, start="paper", name=None):
+def insert_dca(
+    model: keras.Model,
+    skips: Sequence[str | keras.Layer | keras.KerasTensor | Skip] | None = None,
+    config: DCAConfig | None = None,
+    start: str = "paper",
+    name: str | None = None,
+) -> keras.Model:
     """Put Dual Cross-Attention on the skips of a model that you have.
 
     Returns a new functional model; `model` stays as it is, and the two share

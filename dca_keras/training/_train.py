@@ -1,13 +1,17 @@
 """Training: from a recipe to a folder with a model and its scores."""
 
 import contextlib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 from rich.console import Console
 
 from dca_keras._files import replace_file, write_json
-from dca_keras.data import check_batch, make_dataset
+from dca_keras.data import Fingerprint, check_batch, make_dataset
 from dca_keras.evaluation import evaluate_run
+from dca_keras.recipe import Recipe
 from dca_keras.run import Checkpoint, Run
 from dca_keras.surgery import find_encoder
 from dca_keras.training import strategies
@@ -26,19 +30,22 @@ from dca_keras.training._usable import open_dataset
 from dca_keras.training._validation import make_predictor
 from dca_keras.weights import load_weights
 
+if typing.TYPE_CHECKING:
+    from rich.console import Console
+
 
 def train(
-    recipe,
-    output,
+    recipe: Recipe,
+    output: str | Path,
     *,
-    overwrite=False,
-    resume=False,
-    devices=None,
-    strategy=None,
-    tensorboard=False,
-    fingerprint=None,
-    console=None,
-):
+    overwrite: bool = False,
+    resume: bool = False,
+    devices: Sequence[str] | None = None,
+    strategy: object = None,
+    tensorboard: bool = False,
+    fingerprint: Fingerprint | None = None,
+    console: "Console | None" = None,
+) -> dict | None:
     """Train a recipe's model and score it on the held-out test split.
 
     The folder that it makes, see `dca_keras.Run`, holds

@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,7 +19,7 @@ from dca_keras.data import (
     describe_strays,
     measure,
 )
-from dca_keras.recipe import SPLITS
+from dca_keras.recipe import SPLITS, Recipe
 
 
 class Dataset(typing.NamedTuple):
@@ -35,7 +36,9 @@ class Dataset(typing.NamedTuple):
     preprocessing: Preprocessing | None
 
 
-def open_dataset(recipe, console, fingerprint=None):
+def open_dataset(
+    recipe: Recipe, console: Console, fingerprint: Fingerprint | None = None
+) -> "Dataset":
     """Read a recipe's data set, check every sample, and preprocess it.
 
     Args:
@@ -58,7 +61,7 @@ def open_dataset(recipe, console, fingerprint=None):
     return Dataset(preprocessing.splits(splits), fingerprint, preprocessing)
 
 
-def read_usable(recipe, console):
+def read_usable(recipe: Recipe, console: Console) -> Splits:
     """Read a recipe's data set and load every sample once.
 
     Args:

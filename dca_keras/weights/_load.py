@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
+import keras
 
 from dca_keras.layers import DualCrossAttention
 from dca_keras.reference import fit_reference_weights
@@ -38,7 +39,7 @@ class Loaded(NamedTuple):
         return text
 
 
-def load_weights(model, source):
+def load_weights(model: keras.Model, source: str | Path) -> Loaded:
     """Start a model from weights.
 
     Names and shapes decide. What may differ is the head, which starts anew

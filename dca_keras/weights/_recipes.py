@@ -13,7 +13,7 @@ ATTENTION = tuple(own.name for own in dataclasses.fields(DCAConfig))
 FIELDS = ("model", "channels", "filters", "backbone", "dca")
 
 
-def architecture_of(source):
+def architecture_of(source: str | Path) -> dict:
     """Return the fields of a recipe that its weights need to fit.
 
     Args:
@@ -34,7 +34,7 @@ def architecture_of(source):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def shipped_arguments(name, model):
+def shipped_arguments(name: str, model: str) -> dict:
     """Return the arguments of a builder that shipped weights were made with.
 
     Args:

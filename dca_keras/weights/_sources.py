@@ -47,7 +47,7 @@ def find_file(source):
     return path
 
 
-def find_folder(name):
+def find_folder(name: str | Path) -> Path:
     """Return the folder that a name stands for, or the path as it is.
 
     Args:

@@ -1,10 +1,12 @@
 import functools
 import pathlib
+from pathlib import Path
 
 import keras
 import numpy as np
 
 from dca_keras import blocks
+from dca_keras.config import DCAConfig
 from dca_keras.zoo import scaffold
 from dca_keras.zoo._models import register_model
 
@@ -16,17 +18,17 @@ IMAGENET_DEVIATION = np.array((0.229, 0.224, 0.225))
 
 @register_model
 def double_unet(
-    input_shape=(224, 224, 3),
-    num_classes=1,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1,
     *,
-    dca=True,
-    activation="auto",
-    filters=(32, 64, 128, 256, 64),
-    encoder_filters=(64, 128, 256, 512, 512),
-    encoder_weights=None,
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    activation: str | None = "auto",
+    filters: tuple[int, ...] = (32, 64, 128, 256, 64),
+    encoder_filters: tuple[int, ...] = (64, 128, 256, 512, 512),
+    encoder_weights: str | Path | None = None,
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build DoubleU-Net, with or without Dual Cross-Attention.
 
     A first network with VGG19 as its encoder gates the image for a second

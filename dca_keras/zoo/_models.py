@@ -2,6 +2,9 @@
 
 import functools
 import inspect
+from collections.abc import Callable
+
+import keras
 
 from dca_keras._registry import Registry
 from dca_keras.weights import load_weights, shipped_arguments
@@ -32,7 +35,9 @@ input_shape: `(height, width, channels)`, or `(depth, height, width,
             that it was trained with."""
 
 
-def register_model(builder, *, listed=True):
+def register_model(
+    builder: Callable[..., keras.Model], *, listed: bool = True
+) -> Callable[..., keras.Model]:
     """Register a function that builds an architecture, under its own name.
 
     `list_models` and `create_model` then know it, and so do a recipe and the
@@ -89,7 +94,7 @@ def register_model(builder, *, listed=True):
     return builder
 
 
-def list_models(all=False):
+def list_models(all: bool = False) -> list[str]:
     """Return the names that `create_model` knows, a list of strings.
 
     Args:
@@ -99,7 +104,7 @@ def list_models(all=False):
     return [name for name in _MODELS.names() if all or name not in _UNLISTED]
 
 
-def create_model(name, /, *args, **kwargs):
+def create_model(name: str, /, *args, **kwargs) -> keras.Model:
     """Build the architecture `name` with its builder's arguments.
 
     Args:
@@ -116,7 +121,7 @@ def create_model(name, /, *args, **kwargs):
     return _MODELS.get(name)(*args, **kwargs)
 
 
-def takes_argument(name, argument):
+def takes_argument(name: str, argument: str) -> bool:
     """Whether the builder of the architecture `name` takes an argument.
 
     Args:

@@ -1,6 +1,7 @@
 import keras
 
 from dca_keras import blocks
+from dca_keras.config import DCAConfig
 from dca_keras.zoo import scaffold
 from dca_keras.zoo._models import register_model
 
@@ -12,15 +13,15 @@ SHARES = (0.167, 0.333, 0.5)
 
 @register_model
 def multi_res_unet(
-    input_shape=(224, 224, 3),
-    num_classes=1,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1,
     *,
-    dca=True,
-    activation="auto",
-    filters=(32, 64, 128, 256, 512),
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    activation: str | None = "auto",
+    filters: tuple[int, ...] = (32, 64, 128, 256, 512),
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build MultiResUNet, with or without Dual Cross-Attention.
 
     A U-Net of multi-resolution blocks whose skips pass residual paths.

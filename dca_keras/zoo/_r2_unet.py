@@ -1,21 +1,22 @@
 import keras
 
 from dca_keras import blocks
+from dca_keras.config import DCAConfig
 from dca_keras.zoo import scaffold
 from dca_keras.zoo._models import register_model
 
 
 @register_model
 def r2_unet(
-    input_shape=(224, 224, 3),
-    num_classes=1,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1,
     *,
-    dca=True,
-    activation="auto",
-    filters=(32, 64, 128, 256, 512),
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    activation: str | None = "auto",
+    filters: tuple[int, ...] = (32, 64, 128, 256, 512),
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build R2U-Net, with or without Dual Cross-Attention.
 
     A U-Net of recurrent residual blocks: each convolution is applied three

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from dca_keras import blocks
-from dca_keras.config import is_positive_int
+from dca_keras.config import DCAConfig, is_positive_int
 from dca_keras.layers import DepthToSpace, SpaceToDepth
 from dca_keras.zoo import scaffold
 from dca_keras.zoo._models import register_model
@@ -14,19 +14,19 @@ PATCH = 4  # side of the squares of pixels that the finest stage is made of
 
 @register_model
 def swin_unet(
-    input_shape=(224, 224, 3),
-    num_classes=1,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1,
     *,
-    dca=True,
-    activation="auto",
-    width=96,
-    depths=(2, 2, 2, 2),
-    heads=(3, 6, 12, 24),
-    window=7,
-    drop_path=0.1,
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    activation: str | None = "auto",
+    width: int = 96,
+    depths: tuple[int, ...] = (2, 2, 2, 2),
+    heads: tuple[int, ...] = (3, 6, 12, 24),
+    window: int = 7,
+    drop_path: float = 0.1,
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build Swin-Unet, with or without Dual Cross-Attention.
 
     A U-Net of Swin Transformer blocks without a convolution between them: the

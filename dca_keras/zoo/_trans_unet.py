@@ -3,6 +3,7 @@ import math
 import keras
 
 from dca_keras import blocks
+from dca_keras.config import DCAConfig
 from dca_keras.layers import PositionEmbedding, StandardizedConv2D
 from dca_keras.zoo import scaffold
 from dca_keras.zoo._models import register_model
@@ -13,22 +14,22 @@ FINEST = 2  # the first skip has half the image's sides
 
 @register_model
 def trans_unet(
-    input_shape=(224, 224, 3),
-    num_classes=1,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1,
     *,
-    dca=True,
-    activation="auto",
-    width=64,
-    units=(3, 4, 9),
-    hidden=768,
-    depth=12,
-    heads=12,
-    mlp=3072,
-    decoder_filters=(512, 256, 128, 64, 16),
-    dropout=0.1,
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    activation: str | None = "auto",
+    width: int = 64,
+    units: tuple[int, ...] = (3, 4, 9),
+    hidden: int = 768,
+    depth: int = 12,
+    heads: int = 12,
+    mlp: int = 3072,
+    decoder_filters: tuple[int, ...] = (512, 256, 128, 64, 16),
+    dropout: float = 0.1,
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build TransUNet, with or without Dual Cross-Attention.
 
     A ResNet-50 up to a sixteenth of the sides, a Vision Transformer on its

@@ -1,22 +1,23 @@
 import keras
 
 from dca_keras import blocks
+from dca_keras.config import DCAConfig
 from dca_keras.zoo import scaffold
 from dca_keras.zoo._models import register_model
 
 
 @register_model
 def unet_plus_plus(
-    input_shape=(224, 224, 3),
-    num_classes=1,
+    input_shape: tuple[int | None, ...] = (224, 224, 3),
+    num_classes: int = 1,
     *,
-    dca=True,
-    activation="auto",
-    filters=(32, 64, 128, 256, 512),
-    deep_supervision=False,
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    activation: str | None = "auto",
+    filters: tuple[int, ...] = (32, 64, 128, 256, 512),
+    deep_supervision: bool = False,
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build U-Net++, with or without Dual Cross-Attention.
 
     A triangle of nodes X^{i,j}: i counts the poolings, j the steps away from

@@ -1,24 +1,24 @@
 import keras
 
 from dca_keras import blocks
-from dca_keras.config import is_positive_int
+from dca_keras.config import DCAConfig, is_positive_int
 from dca_keras.zoo import backbones, scaffold, stages
 from dca_keras.zoo._models import register_model
 
 
 def unet_with(
-    backbone,
-    num_classes=1,
+    backbone: keras.Model,
+    num_classes: int = 1,
     *,
-    dca=True,
-    decoder_filters=None,
-    activation="auto",
-    freeze=False,
-    preprocessing="auto",
-    channels=None,
-    name=None,
-    dtype=None,
-):
+    dca: bool | DCAConfig = True,
+    decoder_filters: tuple[int, ...] | None = None,
+    activation: str | None = "auto",
+    freeze: bool = False,
+    preprocessing: str | None = "auto",
+    channels: int | None = None,
+    name: str | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
     """Build a U-Net over a backbone, with or without Dual Cross-Attention.
 
     The skips are the last features of each resolution before the backbone
