@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -54,6 +55,39 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
             page.read_text(),
         )
         assert not loaded, (page, loaded)
+
+
+@pytest.mark.slow
+def test_a_click_on_a_heading_sorts_a_table(tmp_path):
+    browser = shutil.which("chromium") or pytest.skip("chromium is missing")
+    rows = ("a", "9.5"), ("b", "1,200"), ("c", "not measured"), ("d", "77")
+    script = (ROOT / "docs" / "_static" / "sort.js").read_text()
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<div class=sortable><table><thead><tr><th>name<th>ms</thead><tbody>"
+        + "".join(f"<tr><td>{name}<td>{ms}" for name, ms in rows)
+        + f"""</tbody></table></div><script>{script}</script><script>
+        addEventListener("load", () => {{
+            const button = document.querySelectorAll("th button")[1];
+            for (const click of [1, 2]) {{
+                button.click();
+                const names = document.querySelectorAll("tbody tr");
+                document.body.append(
+                    "[" + [...names].map(row => row.cells[0].textContent) + "]"
+                );
+            }}
+        }});</script>"""
+    )
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu"]
+        + ["--virtual-time-budget=2000", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    # The largest first, then the smallest; what is no number stays last.
+    assert done.stdout.count("[b,d,a,c]") == 1
+    assert done.stdout.count("[a,d,b,c]") == 1
 
 
 def test_the_table_of_rules_is_what_the_rules_say():
