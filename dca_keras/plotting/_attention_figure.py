@@ -200,7 +200,7 @@ def _draw_channel(axis, found):
     axis.set_yticks(range(len(table)), [*stages, "even"], fontsize=8)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    axis.set_title("channel attention: each row's stage draws on …", fontsize=9)
+    axis.set_title("channel attention:\neach stage draws on …", fontsize=9)
 
 
 def _draw_spatial(figure, scene, found):
