@@ -3,22 +3,32 @@
 sphinx-build -W docs docs/_build
 """
 
+import pathlib
 import re
+import shutil
+import tomllib
 
 import latex2mathml.converter
 from docutils import nodes
 
 from dca_keras import __version__
 
+ROOT = pathlib.Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+REPOSITORY = PYPROJECT["project"]["urls"]["Repository"]
+
 project = "dca-keras"
 author = "The dca-keras authors"
 version = release = __version__
 extensions = [
-    "myst_parser",
+    "myst_nb",
+    "sphinx_design",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "rules.md"]
+exclude_patterns = ["_build", "rules.md", "model_table.md"]
+# Notebooks are shown as the run left them that made them.
+nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -33,12 +43,39 @@ napoleon_custom_sections = [
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"dca-keras {version}"
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+html_js_files = ["sort.js"]
+# Where links lead from here. Notebooks link to the net, for Colab has no file
+# but the notebook itself; the pages here work offline.
+MOVED = {
+    "https://colab.research.google.com/assets/colab-badge.svg": (
+        "/_static/colab.svg"
+    ),
+    f"{REPOSITORY}/blob/main/docs/": "/",
+    f"{REPOSITORY}/blob/main/notebooks/": "/notebooks/",
+    "../../notebooks/": "/notebooks/",
+}
 
 
 def setup(app):
     """Read our docstrings, and write equations without a script."""
     app.connect("autodoc-process-docstring", read_markdown, priority=1)
+    app.connect("source-read", move_links)
+    shutil.copytree(
+        ROOT / "notebooks",
+        ROOT / "docs" / "notebooks",
+        ignore=shutil.ignore_patterns("*.md", ".*"),
+        dirs_exist_ok=True,
+    )
     app.add_html_math_renderer("mathml", (inline_math, None), (math, None))
+
+
+def move_links(app, name, source):
+    """Let a page link to the files that are here."""
+    for address, file in MOVED.items():
+        source[0] = source[0].replace(f"]({address}", f"]({file}")
 
 
 def read_markdown(app, what, name, obj, options, lines):
