@@ -1,6 +1,7 @@
 """What a run's model looks at in an image file."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,33 +46,81 @@ def explain_file(
             image, or the model has no attention.
     """
     run, file = Run(run), Path(file)
-    member, recipe = open_member(run), run.recipe
-    model = member.model
+    member = open_member(run)
     if output is None:
         output = run.path("predictions") / f"{file.stem}_attention.png"
     output = Path(output)
-    image, spacing = member.read([file])
-    image, at = _slice(model, image, at)
-    if member.preprocessing is not None:
-        before = image.shape
-        image = member.preprocessing.image(image, spacing)
-        at = _moved(at, before, image.shape)
-    if recipe.sampling == "crop":
-        image, at = _window(image, at, recipe.image_size)
-    else:
-        before = image.shape
-        image = resize_image(image, recipe.image_size)
-        at = _moved(at, before, image.shape)
-    cam = grad_cam(model, image, class_index)
+    part = prepare_input(member, member.read([file]), at)
+    cam = grad_cam(member.model, part.image, class_index)
     output.parent.mkdir(parents=True, exist_ok=True)
     attention(
-        model, image, at, module=module, block=block, cam=cam, path=output
+        member.model,
+        part.image,
+        part.at,
+        module=module,
+        block=block,
+        cam=cam,
+        path=output,
     )
     return output
 
 
+class ModelInput(NamedTuple):
+    """What a run's model sees of an image around a point.
+
+    Args:
+        image: As the model takes it.
+        at: The point in it, `(x, y)` or `(x, y, z)`.
+        box: For every side of the image as it was read, where what the model
+            sees begins and ends, in pixels; beyond the image if a window is.
+    """
+
+    image: np.ndarray
+    at: tuple
+    box: tuple
+
+
+def prepare_input(member, image, at):
+    """Return what a run's model sees of an image around a point.
+
+    Args:
+        member: The run, a `Member`.
+        image: What its `read` returned.
+        at: The point, as in `explain_file`.
+
+    Returns:
+        A `ModelInput`.
+
+    Raises:
+        ValueError: If the point is not in the image.
+    """
+    values, at, box = _slice(member.model, image.values, at)
+    sides, own = values.shape[:-1], member.model.input_shape[1:-1]
+    if member.preprocessing is not None:
+        before = values.shape
+        values = member.preprocessing.image(values, image.spacing)
+        at = _moved(at, before, values.shape)
+    step = np.divide(sides, values.shape[:-1])
+    if member.options.get("window") or len(own) == 3:
+        pixel = np.array(at[::-1])
+        values, at = _window(values, at, own)
+        starts = (pixel - at[::-1]) * step
+        ends = starts + own * step
+    else:
+        before = values.shape
+        values = resize_image(values, own)
+        at = _moved(at, before, values.shape)
+        starts, ends = np.zeros(len(sides)), np.array(sides)
+    ranges = zip(starts.tolist(), ends.tolist(), strict=True)
+    return ModelInput(values, at, (*box, *ranges))
+
+
 def _slice(model, image, at):
-    """Check the point; of a stack, take the slice that a 2-D model sees."""
+    """Check the point; of a stack, take the slice that a 2-D model sees.
+
+    Returns:
+        The image, the point in it, and which slice it is, if it is one.
+    """
     sides, at = image.shape[:-1], tuple(at)
     if len(at) != len(sides) or not all(
         0 <= i < side for i, side in zip(at, sides[::-1], strict=True)
@@ -83,8 +132,8 @@ def _slice(model, image, at):
             f"Received: {','.join(map(str, at))}."
         )
     if len(sides) == 3 and len(model.input_shape) == 4:
-        return image[at[2]], at[:2]
-    return image, at
+        return image[at[2]], at[:2], ((at[2], at[2] + 1),)
+    return image, at, ()
 
 
 def _moved(at, before, after):
