@@ -44,6 +44,7 @@ FLOORS = {
     "export": 9,
     "sharing": 8,
     "training": 9,
+    "app": 10,
     "cli": 11,
 }
 # Plotting takes gradients, for which each backend has its own function.
