@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from dca_keras._drawing import to_rgb
 from dca_keras.data import read_dataset, read_image, resize_image
@@ -53,9 +54,11 @@ def list_examples(images, folder):
             f"`examples` must be a folder that holds images. Received: {images}"
         )
     volumes = [file for file in files if split_name(file)[1] in NIFTI]
-    cases = {file.name: (file,) for file in files if file not in volumes}
-    cases |= group_channels(volumes)
-    return [_example(*case, folder) for case in list(cases.items())[:MOST]]
+    cases = [
+        (split_name(file)[0], (file,)) for file in files if file not in volumes
+    ]
+    cases += group_channels(volumes).items()
+    return [_example(*case, folder) for case in cases[:MOST]]
 
 
 def held_out_examples(run, folder):
@@ -74,14 +77,35 @@ def held_out_examples(run, folder):
 
 
 def drawn_examples(folder):
-    """Draw tissue into a folder, for models of two-dimensional images."""
+    """Draw images into a folder: nuclei that glow, and tissue."""
+    tissue = read_dataset("synthetic", seed=7, image_side=192).test[:2]
+    images = [_draw_nuclei(seed) for seed in (0, 1)]
+    images += [sample.load()[0] for sample in tissue]
     examples = []
-    for sample in read_dataset("synthetic", seed=7, image_side=192).test[:4]:
-        image, _ = sample.load()
-        path = folder / f"drawn_{len(examples) + 1}.png"
+    for number, image in enumerate(images, 1):
+        path = folder / f"drawn_{number}.png"
         Image.fromarray(np.rint(255 * image).astype("uint8")).save(path)
         examples.append(_example(path.stem, (path,), folder))
     return examples
+
+
+def _draw_nuclei(seed, side=256, count=30):
+    """Draw nuclei as a fluorescence microscope shows them."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    glow = np.zeros((side, side))
+    for _ in range(count):
+        row, column = rng.uniform(0, side, 2)
+        angle, brightness = rng.uniform(0, np.pi), rng.uniform(0.3, 0.8)
+        along = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
+        across = (y - row) * np.cos(angle) - (x - column) * np.sin(angle)
+        long, short = rng.uniform(9, 13), rng.uniform(6, 9)
+        inside = np.hypot(along / long, across / short)
+        glow = np.maximum(glow, brightness / (1 + np.exp(9 * (inside - 1))))
+    texture = ndimage.gaussian_filter(rng.uniform(size=glow.shape), 2)
+    noise = rng.normal(0.03, 0.01, glow.shape)
+    seen = np.clip(glow * (0.85 + 0.3 * texture) + noise, 0, 1)
+    return np.repeat(seen[..., None], 3, axis=-1)
 
 
 def _example(name, files, folder):

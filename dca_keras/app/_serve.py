@@ -13,6 +13,7 @@ from dca_keras.app._examples import (
 )
 from dca_keras.app._models import Models
 from dca_keras.app._uploads import Limits
+from dca_keras.run import Run
 from dca_keras.weights import list_weights
 
 MAX_MEGABYTES = 500
@@ -59,7 +60,7 @@ def running_page(
         ImportError: If Gradio is not installed.
     """
     limits = _check_limits(max_megabytes, max_pixels)
-    models = Models(runs or list_weights())
+    models = Models(runs or _shipped())
     with tempfile.TemporaryDirectory(prefix="dca-keras-app-") as folder:
         # Where Gradio keeps uploads; a proxy never gets to see the page.
         own = {"GRADIO_TEMP_DIR": folder, "no_proxy": _no_proxy()}
@@ -124,10 +125,21 @@ def _examples(models, examples, host, folder):
     """Return what the page offers; patients' images only on this computer."""
     if examples is not None:
         return list_examples(examples, folder)
-    first = models.run(models.names[0])
-    found = held_out_examples(first, folder) if is_loopback(host) else []
-    flat = len(first.recipe.image_size) == 2 and first.recipe.channels in (1, 3)
+    runs = [models.run(name) for name in models.names]
+    found = held_out_examples(runs[0], folder) if is_loopback(host) else []
+    flat = any(_is_flat(run) for run in runs)
     return found or (drawn_examples(folder) if flat else [])
+
+
+def _is_flat(run):
+    """Return whether a run is of pictures, and not of volumes."""
+    recipe = run.recipe
+    return len(recipe.image_size) == 2 and recipe.channels in (1, 3)
+
+
+def _shipped():
+    """Return the names of all shipped weights, those of pictures first."""
+    return sorted(list_weights(), key=lambda name: not _is_flat(Run.open(name)))
 
 
 def _check_limits(max_megabytes, max_pixels):

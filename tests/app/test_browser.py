@@ -36,6 +36,8 @@ READ_PIXELS = """async (image) => {
     canvas.getContext('2d').drawImage(image, 0, 0);
     return canvas.toDataURL('image/png').split(',')[1];
 }"""
+DECODE_ALL = """() => Promise.all(
+    [...document.images].map(image => image.decode().catch(() => null)))"""
 SMALL_PRINT = """() => [...document.querySelectorAll('body *')]
     .filter(e => e.checkVisibility() && [...e.childNodes].some(
         n => n.nodeType == 3 && n.textContent.trim()))
@@ -143,6 +145,7 @@ def seen_pixels(page, sides):
 
 def take_picture(page, name):
     OUTPUT.mkdir(parents=True, exist_ok=True)
+    page.evaluate(DECODE_ALL)
     page.screenshot(path=OUTPUT / f"{name}.png", full_page=True)
 
 

@@ -49,7 +49,7 @@ def test_examples_of_the_test_split_stay_on_this_computer(models, tmp_path):
 def test_examples_of_a_folder(models, of_volumes, images, tmp_path):
     folder = images / "test" / "images"
     found = _serve._examples(models, folder, "0.0.0.0", tmp_path)
-    assert [example.name for example in found] == ["0.png", "1.png", "2.png"]
+    assert [example.name for example in found] == ["0", "1", "2"]
     volumes = tmp_path / "volumes"
     volumes.mkdir()
     for channel in (0, 1):
