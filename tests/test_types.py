@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 MODULES = {
     f"dca_keras.{name}"
     for name in (
-        *("config", "data", "evaluation", "export", "layers", "losses"),
+        *("app", "config", "data", "evaluation", "export", "layers", "losses"),
         *("metrics", "plotting", "prediction", "recipe", "reference", "run"),
         *("sharing", "surgery", "training", "weights", "zoo"),
     )

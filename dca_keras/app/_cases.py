@@ -143,7 +143,7 @@ class Case:
         write_mask(path, own, files[0], in_frame)
         return Finding(
             files,
-            _to_bytes(member.picture(image), stack.shape),
+            _to_bytes(member.picture(image), mask.shape),
             mask,
             probabilities,
             image.spacing,
@@ -200,8 +200,8 @@ def say(error, files=()):
 
 def _to_bytes(picture, shape):
     """Return a picture as colours of 8 bits, slice by slice."""
-    picture = picture.reshape(shape)
-    drawn = np.empty((*shape[:-1], 3), "uint8")
+    picture = picture.reshape((*shape, -1))
+    drawn = np.empty((*shape, 3), "uint8")
     for index, part in enumerate(picture):
         drawn[index] = np.rint(255 * to_rgb(part))
     return drawn

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dca_keras.app._examples import (
@@ -25,15 +26,15 @@ SESSIONS = 32  # Browsers whose last image is kept in memory.
 
 @contextlib.contextmanager
 def running_page(
-    runs=(),
+    runs: Sequence[str | Path] = (),
     *,
-    examples=None,
-    host="127.0.0.1",
-    port=None,
-    max_megabytes=MAX_MEGABYTES,
-    max_pixels=MAX_PIXELS,
-    browser=False,
-):
+    examples: str | Path | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    max_megabytes: int = MAX_MEGABYTES,
+    max_pixels: int = MAX_PIXELS,
+    browser: bool = False,
+) -> Iterator[str]:
     """Serve a page while a block runs.
 
     Images stay in the memory of this process and in a folder for temporary
@@ -75,7 +76,7 @@ def running_page(
                 blocks.close(verbose=False)
 
 
-def is_loopback(host):
+def is_loopback(host: str) -> bool:
     """Return whether only this computer can reach a host's pages."""
     try:
         return ipaddress.ip_address(host).is_loopback

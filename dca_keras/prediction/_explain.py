@@ -1,5 +1,6 @@
 """What a run's model looks at in an image file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 from dca_keras.data import resize_image
 from dca_keras.data.crops import start_window
 from dca_keras.plotting import attention, grad_cam
-from dca_keras.prediction._members import open_member
+from dca_keras.prediction._members import Image, Member, open_member
 from dca_keras.run import Run
 
 
@@ -80,7 +81,9 @@ class ModelInput(NamedTuple):
     box: tuple
 
 
-def prepare_input(member, image, at):
+def prepare_input(
+    member: Member, image: Image, at: Sequence[int]
+) -> ModelInput:
     """Return what a run's model sees of an image around a point.
 
     Args:

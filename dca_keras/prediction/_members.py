@@ -2,14 +2,19 @@
 
 import hashlib
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from dca_keras._drawing import to_rgb
 from dca_keras.data import Preprocessing, read_image
 from dca_keras.data.channels import channels_header, read_channels
 from dca_keras.data.series import open_series
-from dca_keras.prediction._plan import plan_prediction
+from dca_keras.prediction._plan import PredictionPlan, plan_prediction
 from dca_keras.prediction._source import predict_source
+from dca_keras.run import Run
 
 
 class Image(NamedTuple):
@@ -45,7 +50,7 @@ class Member(NamedTuple):
     model_hash: str
     channels: tuple | None
 
-    def read(self, files):
+    def read(self, files: Sequence[Path]) -> Image:
         """Read the files of a case; returns an `Image`."""
         if self.preprocessing is None:
             return Image(read_image(files[0], stack=True, **self.reading), None)
@@ -58,7 +63,7 @@ class Member(NamedTuple):
             )
         return Image(values, channels_header(files[0])[1])
 
-    def plan(self, image):
+    def plan(self, image: Image) -> PredictionPlan:
         """Return the `PredictionPlan` for an `Image`."""
         sides = image.values.shape[:-1]
         if self.preprocessing is not None:
@@ -67,7 +72,7 @@ class Member(NamedTuple):
         windows = {name: self.options[name] for name in ("window", "overlap")}
         return plan_prediction(self.model, sides, **windows)
 
-    def rows(self, image):
+    def rows(self, image: Image) -> Iterator[np.ndarray]:
         """Return the probabilities of an `Image`, slice after slice."""
         return predict_source(
             self.model,
@@ -77,7 +82,7 @@ class Member(NamedTuple):
             **self.options,
         )
 
-    def picture(self, image):
+    def picture(self, image: Image) -> np.ndarray:
         """Return the values of an `Image` as a picture shows them."""
         values = image.values
         if self.preprocessing is not None:
@@ -86,7 +91,7 @@ class Member(NamedTuple):
             values if self.channels is None else to_rgb(values, self.channels)
         )
 
-    def settings(self):
+    def settings(self) -> list:
         """Return what a prediction depends on besides the image, for JSON."""
         windows = {name: self.options[name] for name in ("window", "overlap")}
         mirrored = self.options["test_time_augmentation"]
@@ -98,7 +103,12 @@ class Member(NamedTuple):
         return settings
 
 
-def open_member(run, engine=None, intensities=None, **options):
+def open_member(
+    run: Run,
+    engine: Callable[[Run], Any] | None = None,
+    intensities: tuple[float, float] | None = None,
+    **options: Any,
+) -> Member:
     """Load a run for prediction.
 
     Args:

@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from dca_keras.data.channels import group_channels
@@ -11,7 +12,11 @@ from dca_keras.data.series import is_series
 VOLUMES = (".nii", ".nii.gz")
 
 
-def name_outputs(paths, output, volume_channels=None):
+def name_outputs(
+    paths: Iterable[str | Path],
+    output: Path,
+    volume_channels: int | None = None,
+) -> dict[tuple[Path, ...], Path]:
     """Find images, and the paths that their predictions begin with.
 
     A file below a folder keeps its place below `output`. If two images differ

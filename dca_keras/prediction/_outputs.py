@@ -1,5 +1,7 @@
 """Predictions as files with the format and geometry of their images."""
 
+from pathlib import Path
+
 import numpy as np
 import tifffile
 from PIL import Image
@@ -17,7 +19,7 @@ CLASSES = 256  # A mask has a byte a pixel, in every format.
 ROWS = 1024  # Rows of an overlay that are drawn at a time.
 
 
-def ends(source):
+def ends(source: Path) -> tuple[str, str, str]:
     """Return what the names of mask, probabilities and overlay end in."""
     _, suffix = split_name(source)
     if source.is_dir():
@@ -31,7 +33,9 @@ def ends(source):
     return f"_mask{mask}", f"_probabilities{probabilities}", "_overlay.png"
 
 
-def write_mask(path, mask, source, in_frame=False):
+def write_mask(
+    path: Path, mask: np.ndarray, source: Path, in_frame: bool = False
+) -> None:
     """Write class indices in the format and geometry of their source.
 
     NIfTI keeps the affine and the header, TIFF its resolution and PNG its
