@@ -153,6 +153,7 @@ def test_a_picture_is_dropped_and_its_mask_downloaded(
     open_page, address, image, with_dca, tmp_path
 ):
     page = open_page(address, viewport={"width": 1280, "height": 900})
+    page.get_by_role("button", name="test-0").wait_for()
     take_picture(page, "start")
     drop_and_wait(page, image)
     take_picture(page, "mask")
