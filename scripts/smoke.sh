@@ -16,7 +16,7 @@ use() { # what is installed now, from an empty folder
     dca-keras --version
     dca-keras doctor > doctor.txt || { cat doctor.txt; exit 1; }
     tail -n 1 doctor.txt
-    python -W error::SyntaxWarning - <<'PYTHON'
+    TF_CPP_MIN_LOG_LEVEL=3 python - <<'PYTHON'
 from importlib import resources
 
 from dca_keras.recipe import make_recipe

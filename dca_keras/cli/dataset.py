@@ -120,7 +120,7 @@ def _write_classes(path, classes):
     if path.is_file() and _read_json(path) != json.loads(json.dumps(classes)):
         print_warning(
             f"{path} is there already and says something else, so it is left "
-            f"as it is. --classes {path} uses it; remove it to write it anew."
+            f"as it is. --classes {path} uses it; remove it to write it again."
         )
         return
     write_json(path, classes)
