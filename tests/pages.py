@@ -119,7 +119,8 @@ def run_python(block, page, names):
 def run_command(words):
     if words[0] == "train":
         words = [*words, *SHORT]
-        words += [] if "--model" in words else ["--filters", "4,4,8"]
+        if not {"--model", "--weights"} & set(words):
+            words += ["--filters", "4,4,8"]
     words = [name for word in words for name in glob.glob(word) or [word]]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, (words, result.output, result.exception)
@@ -134,7 +135,7 @@ def write_what_pages_name(folder):
     rng = np.random.default_rng(0)
     image = rng.uniform(size=(96, 96, 3)).astype("float32")
     file = Image.fromarray((255 * image).astype("uint8"))
-    for name in ("new/a", "scans/a", "new1", "new2", "cell"):
+    for name in ("new/a", "scans/a", "cells/a", "new1", "new2", "cell"):
         path = folder / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
         file.save(path)
