@@ -94,7 +94,8 @@ def write_shipped(name, run, trained, text, about):
 
 def describe(name, runs, rounded, best, about):
     """Return the card."""
-    comparison = compare([run.folder for run in rounded])
+    # Of a cross-validation there may be one fold.
+    comparison = compare([run.folder for run in rounded], partial=True)
     rows = []
     for run, group in zip(rounded, comparison["groups"], strict=True):
         scores = run.scores()
@@ -149,9 +150,9 @@ def _license(about):
     return (
         f"The weights in this folder are under {about['license']}:\n"
         f"{about['license_url']}\n\n"
-        f"They were trained on {about['data']}\n({about['citation']}), which "
-        f"is under {about['license']} too.\nNo image is in this folder: what "
-        "was learned of the images is.\n"
+        f"They were trained and tested on {about['data']}\n"
+        f"({about['citation']}), which is under {about['license']} too.\n"
+        "No image is in this folder: what was learned of the images is.\n"
     )
 
 
