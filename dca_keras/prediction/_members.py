@@ -131,11 +131,9 @@ def open_member(
         "channels": recipe.channels,
         "intensities": intensities or run.intensity_window,
     }
+    model = run.load_model() if engine is None else engine(run)
     digest = hash_files([run.model_path])
-    if engine is None:
-        model = run.load_model()
-    else:
-        model = engine(run)
+    if engine is not None:
         digest += f" {model.identity}"
     shown = recipe.shown_channels
     return Member(model, preprocessing, reading, options, digest, shown)

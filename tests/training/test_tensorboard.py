@@ -29,6 +29,6 @@ def test_draws_the_window_around_the_foreground(tmp_path, monkeypatch, size):
     board.on_train_end()
     assert len(drawn) == 2
     for image, truth, found in drawn:
-        assert image.shape == (*size[-2:], 1)
-        assert truth.sum() == found.sum() == image.sum() == 16
+        assert image.shape == (*size[-2:], 3)
+        assert truth.sum() == found.sum() == image[..., 0].sum() == 16
     assert any(tmp_path.iterdir())
