@@ -117,7 +117,6 @@ def test_a_run_notes_its_epochs_and_goes_on_with_them(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_schedule_ends_with_the_epochs_that_were_chosen(
     tmp_path, data_dir, monkeypatch
 ):
@@ -128,9 +127,7 @@ def test_the_schedule_ends_with_the_epochs_that_were_chosen(
     monkeypatch.setattr(
         _epochs,
         "make_optimizer",
-        lambda recipe, steps: (
-            trained.append(make(recipe, steps)) or trained[-1]
-        ),
+        lambda *words: trained.append(make(*words)) or trained[-1],
     )
     train(recipe, tmp_path / "run", console=QUIET)
     run = dca_keras.Run(tmp_path / "run")
