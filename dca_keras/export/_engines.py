@@ -69,6 +69,10 @@ def open_engine(run: Run, format: str) -> RuntimeModel:
         ValueError: If the run can't be exported.
         ImportError: If the format's extra is not installed.
     """
+    if not run.model_path.is_file():
+        raise ValueError(
+            f"{run.model_path} is missing. Train again, or copy it back."
+        )
     folder, digest = _folder(run), hash_file(run.model_path)
     found = _find(folder, format, digest)
     if found is None:

@@ -147,3 +147,10 @@ def test_every_engine_gives_kerass_masks(run, images, tmp_path, name):
     np.testing.assert_allclose(
         other.predict_on_batch(images), expected, atol=1e-5
     )
+
+
+def test_a_run_without_its_model(run, tmp_path):
+    empty = shutil.copytree(run, tmp_path / "run")
+    (empty / "model.keras").unlink()
+    with pytest.raises(ValueError, match="model.keras is missing"):
+        engine("openvino")(Run(empty))
