@@ -27,7 +27,7 @@ if typing.TYPE_CHECKING:
 
 
 def evaluate_run(
-    run: str | Path,
+    run: str | Path | Run,
     split: str = "test",
     data_dir: str | Path | None = None,
     console: Console | None = None,

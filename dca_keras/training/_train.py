@@ -1,7 +1,6 @@
 """Training: from a recipe to a folder with a model and its scores."""
 
 import contextlib
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,9 +29,6 @@ from dca_keras.training._usable import open_dataset
 from dca_keras.training._validation import make_predictor
 from dca_keras.weights import load_weights
 
-if typing.TYPE_CHECKING:
-    from rich.console import Console
-
 
 def train(
     recipe: Recipe,
@@ -44,7 +40,7 @@ def train(
     strategy: object = None,
     tensorboard: bool = False,
     fingerprint: Fingerprint | None = None,
-    console: "Console | None" = None,
+    console: Console | None = None,
 ) -> dict | None:
     """Train a recipe's model and score it on the held-out test split.
 

@@ -6,7 +6,7 @@ SHIPPED = Path(__file__).with_name("shipped")
 WEIGHTS = "model.weights.h5"
 
 
-def list_weights() -> list[str]:
+def list_weights() -> tuple[str, ...]:
     """Return the names of the shipped weights, sorted.
 
     A name stands wherever weights do, `unet(weights="nuclei")`, and in

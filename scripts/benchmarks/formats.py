@@ -5,12 +5,11 @@ Run as a module, it is the program that takes the steps of one format.
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.race import module_command, run_race
+from benchmarks.race import keep_protocol, module_command, run_race
 from dca_keras import zoo
 from dca_keras._environment import environment
 from dca_keras._files import write_json, write_text
@@ -173,16 +172,7 @@ def _take_steps(format, path, *shape):
     shape = 1, *map(int, shape)
     images = np.random.default_rng(0).random(shape, "float32")
     run(images)
-    _say("ready")
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        run(images)
-        _say(time.perf_counter() - start)
-
-
-def _say(line):
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    keep_protocol(lambda: run(images))
 
 
 if __name__ == "__main__":

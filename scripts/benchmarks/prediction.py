@@ -5,13 +5,12 @@ Run as a module, it is the program that predicts with one of them.
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.race import module_command, run_race
+from benchmarks.race import keep_protocol, module_command, run_race
 from dca_keras._environment import environment
 from dca_keras._files import write_json, write_text
 
@@ -109,16 +108,7 @@ def _take_steps(run, image, output, name):
             raise SystemExit(done.broken[0])
 
     step()
-    _say("ready")
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        step()
-        _say(time.perf_counter() - start)
-
-
-def _say(line):
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    keep_protocol(step)
 
 
 if __name__ == "__main__":

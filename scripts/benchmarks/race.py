@@ -57,6 +57,27 @@ def module_command(module, *arguments, checkout=None, **environment):
     )
 
 
+def keep_protocol(step, facts=None):
+    """Takes steps as a `Command`'s program does, until its input ends.
+
+    Args:
+        step: A function of nothing that takes one step.
+        facts: A dictionary that goes into the report, or `None`.
+    """
+    if facts is not None:
+        _say(json.dumps(facts))
+    _say("ready")
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        step()
+        _say(time.perf_counter() - start)
+
+
+def _say(line):
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def run_race(commands, rounds, progress=lambda label: None):
     """Measures programs by turns, each in a fresh process.
 

@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 
+from benchmarks.race import keep_protocol
 from benchmarks.variant import Variant
 from dca_keras import zoo
 from dca_keras.config import DCAConfig
@@ -71,17 +72,7 @@ def main(text):
     if not variant.training:
         facts["flops"] = count_flops(model)
     step()
-    _say(json.dumps(facts))
-    _say("ready")
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        step()
-        _say(time.perf_counter() - start)
-
-
-def _say(line):
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    keep_protocol(step, facts)
 
 
 if __name__ == "__main__":
