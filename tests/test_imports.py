@@ -20,7 +20,6 @@ FLOORS = {
     "_model_files": 0,
     "_overlap": 0,
     "_plugins": 0,
-    "_reference_names": 0,
     "_registry": 0,
     "_version": 0,
     "config": 0,

@@ -11,10 +11,11 @@ import pytest
 from keras import ops
 
 from dca_keras import DCAConfig, zoo
-from dca_keras._reference_names import RULES
 from dca_keras.layers import DualCrossAttention
 from dca_keras.losses import DiceLoss
-from dca_keras.reference import _find_slots, load_reference_weights
+from dca_keras.reference import load_reference_weights
+from dca_keras.reference._names import RULES
+from dca_keras.reference._slots import find_slots
 from tests.conftest import SHARED
 
 # Some of the published arrays are here; all of them lie beside some checkouts.
@@ -188,7 +189,7 @@ def test_training_follows_the_published_steps(name):
     error = np.abs(losses - arrays["losses"]) / arrays["losses"]
     assert (error <= [1e-5, 1e-3, 1e-2, 1e-2, 1e-2]).all(), error
 
-    names = {slot.variable.path: slot.name for slot in _find_slots(model)}
+    names = {slot.variable.path: slot.name for slot in find_slots(model)}
     ours = {
         names[w.path]: norm
         for w, norm in zip(model.trainable_variables, first_norms, strict=True)
@@ -205,7 +206,7 @@ def test_training_follows_the_published_steps(name):
     ]
     assert len(errors) > len(ours) / 2
     assert np.median(errors) <= TRAININGS[name]
-    for slot in _find_slots(model):
+    for slot in find_slots(model):
         if "running" in slot.name:
             after = arrays[f"stat_after/{slot.name}"]
             moved = ops.convert_to_numpy(slot.variable)
@@ -227,7 +228,7 @@ def state_of(model):
     rng = np.random.default_rng(5)
     return {
         slot.name: rng.random(slot.shape).astype("float32")
-        for slot in _find_slots(model)
+        for slot in find_slots(model)
     }
 
 
@@ -393,7 +394,7 @@ def test_reads_what_the_published_trainer_saves(tmp_path, name):
 
 
 def assert_holds(model, state):
-    for slot in _find_slots(model):
+    for slot in find_slots(model):
         expected = slot.convert(state[slot.name])
         ours = ops.convert_to_numpy(slot.variable)
         np.testing.assert_array_equal(ours, expected)
