@@ -574,6 +574,19 @@ def make_recipe(
     return Recipe.from_dict({"model": model, "data": data} | values)
 
 
+def check_split(split: str) -> None:
+    """Check the name of a split.
+
+    Raises:
+        ValueError: If it is none of "train", "val" and "test".
+    """
+    if split not in SPLITS:
+        raise ValueError(
+            f"`split` must be one of {', '.join(map(repr, SPLITS))}. "
+            f"Received: {split!r}"
+        )
+
+
 def follows_data(data: str) -> bool:
     """Whether what isn't given follows from the images of a data set.
 

@@ -13,7 +13,7 @@ from dca_keras._checkpoint import read_checkpoint
 from dca_keras._model_files import load_model_file
 from dca_keras._plugins import load_plugins
 from dca_keras.data import dataset_facts
-from dca_keras.recipe import MONITORS, SPLITS, Recipe
+from dca_keras.recipe import MONITORS, SPLITS, Recipe, check_split
 from dca_keras.weights import find_folder, load_weights
 
 if typing.TYPE_CHECKING:
@@ -130,11 +130,7 @@ class Run:
                 f"`kind` must be one of {', '.join(map(repr, PATHS))}. "
                 f"Received: {kind!r}"
             )
-        if split not in SPLITS:
-            raise ValueError(
-                f"`split` must be one of {', '.join(map(repr, SPLITS))}. "
-                f"Received: {split!r}"
-            )
+        check_split(split)
         suffix = "" if split == "test" else f"_{split}"
         return self.folder / PATHS[kind].format(suffix)
 

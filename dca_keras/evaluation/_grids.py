@@ -107,6 +107,29 @@ class OriginalGrid(NamedTuple):
         return self.preprocessing.image(image)  # on its own grid
 
 
+def choose_grid(grid, whole):
+    """Whether to score at the images' own size.
+
+    Args:
+        grid: As in `evaluate_run`.
+        whole: Whether the model sees windows of whole images.
+
+    Raises:
+        ValueError: If `grid` is unknown, or the images are not resized.
+    """
+    if grid not in (None, *GRIDS):
+        raise ValueError(
+            f"`grid` must be one of {', '.join(map(repr, GRIDS))}. Received: "
+            f"{grid!r}"
+        )
+    if grid == "resized" and whole:
+        raise ValueError(
+            "`grid` must be 'original' for a model that was trained on crops "
+            "or volumes: its images are not resized. Received: 'resized'"
+        )
+    return whole or grid == "original"
+
+
 def original_samples(samples):
     """Return the samples as they were before preprocessing."""
     return [sample.source or sample for sample in samples]

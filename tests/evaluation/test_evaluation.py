@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from dca_keras._environment import environment
 from dca_keras.cli import app
 from dca_keras.data import (
     Sample,
@@ -22,7 +23,6 @@ from dca_keras.evaluation import (
     evaluate_on,
     evaluate_run,
 )
-from dca_keras.evaluation._runs import environment
 from dca_keras.evaluation._scores import SCORES
 from dca_keras.export import saved_model
 from dca_keras.metrics import DiceScore, IoU
