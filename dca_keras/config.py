@@ -11,7 +11,7 @@ from dca_keras._fields import (
     one_of,
 )
 
-__all__ = ["DCAConfig", "is_positive_int"]
+__all__ = ["ATTENTION", "DCAConfig", "is_positive_int"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +80,7 @@ class DCAConfig:
 
     def __post_init__(self):
         check(self)
+
+
+# The names of its fields, which recipes have too.
+ATTENTION = tuple(own.name for own in dataclasses.fields(DCAConfig))

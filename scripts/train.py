@@ -1,8 +1,8 @@
 """Trains one model. Edit the recipe, then: python scripts/train.py
 
 As it stands it takes one to two minutes on two CPU cores and ends with a Dice
-of about 0.9. Every name that `make_recipe` takes is explained in
-`dca_keras/recipe.py`; `dca-keras train --help` does the same from the shell.
+of about 0.9. Every name that `make_recipe` takes is explained by
+`help(dca_keras.recipe.Recipe)`, and by `dca-keras train --help`.
 """
 
 from pathlib import Path

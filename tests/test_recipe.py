@@ -101,7 +101,7 @@ def test_merges_defaults_dataset_model_and_overrides(tmp_path, monkeypatch):
         seed = 3
         """
     )
-    monkeypatch.setattr(recipes.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     recipe = make_recipe("vnet", "synthetic", seed=4, dtype=None)
     assert recipe.epochs == 1
     assert recipe.batch_size == 2

@@ -1,15 +1,13 @@
 """The architecture that weights are of, as the recipe beside them says."""
 
-import dataclasses
 import json
 from pathlib import Path
 
-from dca_keras.config import DCAConfig
+from dca_keras.config import ATTENTION, DCAConfig
 from dca_keras.weights._shipped import shipped_folder
 from dca_keras.weights._sources import find_folder
 
 RECIPE = "recipe.json"
-ATTENTION = tuple(own.name for own in dataclasses.fields(DCAConfig))
 FIELDS = ("model", "channels", "filters", "backbone", "dca")
 
 
