@@ -30,7 +30,7 @@ def swin_unet(
     """Build Swin-Unet, with or without Dual Cross-Attention.
 
     A U-Net of Swin Transformer blocks without a convolution between them: the
-    paper's tiny one, of 27.17 million parameters. The finest stage has a
+    paper's tiny one, of 27,168,133 parameters. The finest stage has a
     quarter of the image's sides. The skips are, as in the authors' code, what
     each stage but the coarsest begins with. It starts from random values, not
     from ImageNet's.

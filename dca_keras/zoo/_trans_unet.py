@@ -33,8 +33,8 @@ def trans_unet(
     """Build TransUNet, with or without Dual Cross-Attention.
 
     A ResNet-50 up to a sixteenth of the sides, a Vision Transformer on its
-    pixels, and a convolutional decoder: the paper's R50-ViT-B_16, of 105.28
-    million parameters. The three skips are the ResNet's features at a half, a
+    pixels, and a convolutional decoder: the authors' R50-ViT-B_16, of
+    105,275,921 parameters. The three skips are the ResNet's features at a half, a
     quarter and an eighth of the sides; at full resolution there is none. It
     starts from random values, not from ImageNet's.
 
