@@ -37,6 +37,13 @@ def models(
 
 
 @app.command()
+def inserted(side: int = 128, rounds: int = 7, output: Path = FOLDER):
+    """U-Net with DCA put in by insert_dca, beside its own: CPU time."""
+    rows = benchmarks.compare_inserted("unet", side, rounds, status.update)
+    benchmarks.write_report(output, "inserted", rows)
+
+
+@app.command()
 def growth(rounds: int = 3, output: Path = FOLDER):
     """How U-Net's cost grows with the image, the batch and the blocks."""
     results = benchmarks.measure_growth(rounds, progress=status.update)

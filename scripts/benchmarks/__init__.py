@@ -7,7 +7,7 @@ others are stopped. `scripts/benchmark.py` is the command for it. Like all of
 
 from benchmarks.formats import measure_formats
 from benchmarks.growth import measure_growth
-from benchmarks.models import compare_models
+from benchmarks.models import compare_inserted, compare_models
 from benchmarks.pipeline import measure_pipeline
 from benchmarks.prediction import measure_prediction
 from benchmarks.race import Command, run_race
@@ -18,6 +18,7 @@ from benchmarks.variant import Variant
 __all__ = [
     "Command",
     "Variant",
+    "compare_inserted",
     "compare_models",
     "measure_formats",
     "measure_growth",

@@ -6,7 +6,7 @@ import os
 import shlex
 
 from benchmarks.race import Command, run_race
-from benchmarks.variant import Variant
+from benchmarks.variant import STARTS, Variant
 
 # Images a step, as the figures are commonly asked for.
 _BATCHES = {False: 1, True: 4}
@@ -70,6 +70,31 @@ def compare_models(
     return rows
 
 
+def compare_inserted(
+    model="unet", side=128, rounds=7, progress=lambda label: None
+):
+    """What `insert_dca` makes of a plain model, beside the builder's own DCA.
+
+    Seconds are the processor's, on one thread. Arguments and rows are as of
+    `compare_models`, ratios to the builder's own.
+    """
+    rows = []
+    for training in (False, True):
+        variants = [
+            Variant(
+                model,
+                training=training,
+                side=side,
+                batch=_BATCHES[training],
+                inserted=inserted,
+                cpu=True,
+            )
+            for inserted in STARTS
+        ]
+        rows += race_variants(variants, rounds, progress=progress)
+    return rows
+
+
 def race_variants(variants, rounds, foreign=(), progress=lambda label: None):
     """Variants, and other programs, in one race; rows as described above."""
     load = os.getloadavg()
@@ -92,6 +117,8 @@ def race_variants(variants, rounds, foreign=(), progress=lambda label: None):
 
 def _label(variant):
     attention = f", DCA x{variant.blocks}" if variant.dca else ""
+    if variant.inserted != "no":
+        attention += f" inserted, start {variant.inserted}"
     step = "training" if variant.training else "prediction"
     return (
         f"{variant.model}{attention}, {step}, {variant.backend}, "

@@ -9,7 +9,17 @@ from dca_keras import zoo
 from dca_keras.config import is_positive_int
 
 BACKENDS = ("tensorflow", "jax", "torch")
+STARTS = ("no", "paper", "identity")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+        "OMP_NUM_THREADS",
+    ),
+    "1",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +36,16 @@ class Variant:
         side: Of the square image, in pixels.
         batch: Images a step.
         blocks: Of the attention.
+        inserted: "paper" or "identity", the start, if `insert_dca` puts the
+            attention into the plain model; "no" if the builder does.
+        cpu: Whether seconds are those that the processor worked, on one
+            thread: steady on a busy machine.
         checkout: The folder of another copy of this project, whose
             `dca_keras` is measured; "" is this one's.
 
     Raises:
-        ValueError: If there is no such model, backend or dtype policy, or a
-            number is not a positive integer, or `checkout` has no
+        ValueError: If there is no such model, backend, dtype policy or start,
+            or a number is not a positive integer, or `checkout` has no
             `dca_keras` in it.
     """
 
@@ -43,6 +57,8 @@ class Variant:
     side: int = 224
     batch: int = 1
     blocks: int = 1
+    inserted: str = "no"
+    cpu: bool = False
     checkout: str = ""
 
     def __post_init__(self):
@@ -50,6 +66,7 @@ class Variant:
             ("model", zoo.list_models()),
             ("backend", BACKENDS),
             ("dtype", DTYPES),
+            ("inserted", STARTS),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -75,4 +92,5 @@ class Variant:
             json.dumps(dataclasses.asdict(self)),
             checkout=self.checkout or None,
             KERAS_BACKEND=self.backend,
+            **(ONE_THREAD if self.cpu else {}),
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.race import keep_protocol
 from benchmarks.variant import Variant
-from dca_keras import zoo
+from dca_keras import insert_dca, zoo
 from dca_keras.config import DCAConfig
 from dca_keras.losses import DiceLoss
 
@@ -18,12 +18,15 @@ from dca_keras.losses import DiceLoss
 def build(variant):
     """The variant's model, compiled if it is to be trained."""
     keras.utils.set_random_seed(0)
+    dca = variant.dca and DCAConfig(blocks=variant.blocks)
     model = zoo.create_model(
         variant.model,
         (variant.side, variant.side, 3),
-        dca=variant.dca and DCAConfig(blocks=variant.blocks),
+        dca=dca if variant.inserted == "no" else False,
         dtype=variant.dtype,
     )
+    if variant.inserted != "no":
+        model = insert_dca(model, config=dca, start=variant.inserted)
     if variant.training:
         model.compile(keras.optimizers.Adam(1e-4), DiceLoss())
         model.optimizer.build(model.trainable_variables)
@@ -72,7 +75,8 @@ def main(text):
     if not variant.training:
         facts["flops"] = count_flops(model)
     step()
-    keep_protocol(step, facts)
+    clock = time.process_time if variant.cpu else time.perf_counter
+    keep_protocol(step, facts, clock)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,7 @@ def test_no_process_is_left_behind():
         ({"model": "u-net"}, "`model` must be one of unet, vnet"),
         ({"backend": "mxnet"}, "`backend` must be one of tensorflow, jax"),
         ({"dtype": "int8"}, "`dtype` must be one of float32"),
+        ({"inserted": "soon"}, "`inserted` must be one of no, paper"),
         ({"batch": 0}, "`batch` must be a positive integer"),
         ({"checkout": "/tmp"}, "`checkout` must be the folder of a copy"),
     ],
