@@ -3,69 +3,9 @@
 import keras
 from keras import layers, ops
 
+from peers.written import keras_io_unet, pretrained_unet
 
-def keras_io_unet(sides=(32, 32), num_classes=3):
-    """The U-Net of keras.io's segmentation example, with residuals inside.
-
-    It has no skip connections: its decoder adds only what is its own.
-    """
-    inputs = keras.Input((*sides, 3))
-    x = layers.Conv2D(8, 3, strides=2, padding="same")(inputs)
-    x = layers.BatchNormalization()(x)
-    x = layers.Activation("relu")(x)
-    before = x
-    for width in (8, 16):
-        for _ in range(2):
-            x = layers.Activation("relu")(x)
-            x = layers.SeparableConv2D(width, 3, padding="same")(x)
-            x = layers.BatchNormalization()(x)
-        x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
-        residual = layers.Conv2D(width, 1, strides=2, padding="same")(before)
-        x = before = layers.add([x, residual])
-    for width in (16, 8, 4):
-        for _ in range(2):
-            x = layers.Activation("relu")(x)
-            x = layers.Conv2DTranspose(width, 3, padding="same")(x)
-            x = layers.BatchNormalization()(x)
-        x = layers.UpSampling2D(2)(x)
-        residual = layers.UpSampling2D(2)(before)
-        residual = layers.Conv2D(width, 1, padding="same")(residual)
-        x = before = layers.add([x, residual])
-    outputs = layers.Conv2D(
-        num_classes, 3, activation="softmax", padding="same"
-    )(x)
-    return keras.Model(inputs, outputs)
-
-
-def pretrained_unet(sides=(64, 64)):
-    """Keras's image-segmentation tutorial: a backbone as a model in it."""
-    base = keras.applications.MobileNetV2(
-        (*sides, 3), include_top=False, weights=None, alpha=0.35
-    )
-    names = [
-        "block_1_expand_relu",
-        "block_3_expand_relu",
-        "block_6_expand_relu",
-        "block_13_expand_relu",
-        "block_16_project",
-    ]
-    down = keras.Model(
-        base.input, [base.get_layer(n).output for n in names], name="down"
-    )
-    down.trainable = False
-    inputs = keras.Input((*sides, 3))
-    *skips, x = down(inputs)
-    for skip, width in zip(skips[::-1], (32, 16, 8, 8), strict=True):
-        up = keras.Sequential(
-            [
-                layers.Conv2DTranspose(width, 3, 2, "same", use_bias=False),
-                layers.BatchNormalization(),
-                layers.ReLU(),
-            ]
-        )
-        x = layers.Concatenate()([up(x), skip])
-    outputs = layers.Conv2DTranspose(3, 3, 2, "same")(x)
-    return keras.Model(inputs, outputs)
+__all__ = ["keras_io_unet", "pretrained_unet"]
 
 
 def residual_unet(sides=(32, 32), widths=(4, 8, 16), add=False, heads=True):
@@ -200,3 +140,82 @@ def flat_patches(sides=(8, 16, 16)):
         x = layers.Conv3DTranspose(skip.shape[-1], window, window)(x)
         x = layers.Concatenate()([x, skip])
     return keras.Model(inputs, layers.Conv3D(1, 1)(x), name="flat")
+
+
+def link_net(side=32):
+    """LinkNet: strided residual stages, and skips that are added."""
+    inputs = keras.Input((side, side, 3))
+    x = layers.MaxPooling2D(3, 2, "same")(_convs(inputs, 8, strides=2))
+    skips = []
+    for width in (8, 12, 16):
+        step = 2 if skips else 1
+        shortcut = layers.Conv2D(width, 1, step)(x)
+        x = _convs(_convs(x, width, strides=step), width)
+        x = layers.ReLU(name=f"down_{len(skips)}")(layers.Add()([x, shortcut]))
+        skips.append(x)
+    x = skips.pop()
+    for skip in skips[::-1]:
+        x = _convs(x, x.shape[-1] // 4, kernel=1)
+        x = layers.Conv2DTranspose(x.shape[-1], 3, 2, "same")(x)
+        x = layers.Add()([_convs(x, skip.shape[-1], kernel=1), skip])
+    x = layers.Conv2DTranspose(4, 3, 2, "same", activation="relu")(x)
+    return keras.Model(inputs, layers.Conv2DTranspose(1, 2, 2)(x))
+
+
+def padded_unet(side=28):
+    """What poolings round down is padded before it meets the skip."""
+    inputs = x = keras.Input((side, side, 1))
+    skips = []
+    for width in (4, 8, 12):
+        x = _convs(x, width, name=f"down_{len(skips)}")
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    for skip in skips[::-1]:
+        x = layers.Conv2DTranspose(skip.shape[-1], 2, 2)(x)
+        more = skip.shape[1] - x.shape[1]
+        x = layers.ZeroPadding2D(((0, more), (0, more)))(x)
+        x = _convs(layers.Concatenate()([skip, x]), skip.shape[-1])
+    return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+def heads_on_both_sides(side=32):
+    """Each stage of the encoder has a head, which joins at full size."""
+    inputs = x = keras.Input((side, side, 3))
+    skips, heads = [], [inputs]
+    for i, width in enumerate((4, 8, 12)):
+        x = _convs(x, width, name=f"down_{i}")
+        skips.append(x)
+        heads.append(layers.UpSampling2D(2**i)(layers.Conv2D(1, 1)(x)))
+        x = layers.MaxPooling2D()(x)
+    outputs = []
+    for i, skip in list(enumerate(skips))[::-1]:
+        x = layers.UpSampling2D(interpolation="bilinear")(x)
+        x = _convs(layers.Concatenate()([x, skip]), skip.shape[-1])
+        head = layers.Conv2D(1, 1)(x)
+        outputs.append(layers.UpSampling2D(2**i)(head) if i else head)
+    fused = layers.Concatenate()([*heads, *outputs])
+    return keras.Model(inputs, [*outputs, layers.Conv2D(1, 1)(fused)])
+
+
+def encoder_and_decoder(side=32):
+    """Each is a model; a dictionary of features goes from one to the other."""
+    inputs = x = keras.Input((side, side, 3))
+    features = {}
+    for width in (4, 8, 12):
+        x = features[f"w{width}"] = _convs(x, width, name=f"down_{width}")
+        x = layers.MaxPooling2D()(x)
+    features["deep"] = _convs(x, 16)
+    encoder = keras.Model(inputs, features, name="encoder")
+    given = {k: keras.Input(x.shape[1:], name=k) for k, x in features.items()}
+    x = given["deep"]
+    for width in (12, 8, 4):
+        x = layers.UpSampling2D()(x)
+        x = _convs(layers.Concatenate()([x, given[f"w{width}"]]), width)
+    decoder = keras.Model(given, layers.Conv2D(1, 1)(x), name="decoder")
+    images = keras.Input((side, side, 3))
+    return keras.Model(images, decoder(encoder(layers.Rescaling(0.5)(images))))
+
+
+def _convs(x, width, kernel=3, strides=1, name=None):
+    x = layers.Conv2D(width, kernel, strides, "same")(x)
+    return layers.LeakyReLU(name=name)(layers.BatchNormalization()(x))

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from dca_keras import DCAConfig, find_skips, insert_dca, zoo
 from dca_keras.layers import DualCrossAttention
+from peers.examine import inputs_of, outputs_of
 from tests.surgery import models
 from tests.zoo import check_model as check
 
@@ -38,21 +39,6 @@ def pair(request):
         if "float" in variable.dtype:
             variable.assign(values * 0.1 + 0.01)
     return model, insert_dca(model)
-
-
-def inputs_of(model, batch=2):
-    rng = np.random.default_rng(3)
-    return keras.tree.map_structure(
-        lambda x: rng.random(
-            (batch, *(side or 32 for side in x.shape[1:])), dtype="float32"
-        ),
-        model.input,
-    )
-
-
-def outputs_of(model, inputs):
-    outputs = model(inputs, training=False)
-    return [ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
 
 
 def without_dca(model, new):
@@ -124,6 +110,29 @@ def test_a_start_at_the_identity(pair):
         outputs_of(new, x), outputs_of(paper, x), strict=True
     ):
         np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("builder", "found"),
+    [
+        (models.link_net, ["down_0", "down_1"]),
+        (models.padded_unet, ["down_0", "down_1", "down_2"]),
+        (models.heads_on_both_sides, ["down_0", "down_1", "down_2"]),
+        (
+            models.encoder_and_decoder,
+            ["encoder/down_4", "encoder/down_8", "encoder/down_12"],
+        ),
+    ],
+)
+def test_unusual_ones_start_as_they_were(builder, found):
+    model = builder()
+    assert [skip.layer for skip in find_skips(model)] == found
+    new, x = insert_dca(model, start="identity"), inputs_of(model)
+    assert len(new.get_layer("dca").patch_sizes) == len(found)
+    for y, expected in zip(
+        outputs_of(new, x), outputs_of(model, x), strict=True
+    ):
+        np.testing.assert_array_equal(y, expected)
 
 
 def by_path(model):
