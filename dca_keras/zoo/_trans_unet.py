@@ -34,9 +34,9 @@ def trans_unet(
 
     A ResNet-50 up to a sixteenth of the sides, a Vision Transformer on its
     pixels, and a convolutional decoder: the authors' R50-ViT-B_16, of
-    105,275,921 parameters. The three skips are the ResNet's features at a half, a
-    quarter and an eighth of the sides; at full resolution there is none. It
-    starts from random values, not from ImageNet's.
+    105,275,921 parameters. The three skips are the ResNet's features at a
+    half, a quarter and an eighth of the sides; at full resolution there is
+    none. It starts from random values, not from ImageNet's.
 
     The position embedding has a grid of 14x14, that of 224x224 pixels, and is
     interpolated for other sizes. Images only: no 3-D form.
