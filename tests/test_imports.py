@@ -21,6 +21,7 @@ FLOORS = {
     "_overlap": 0,
     "_plugins": 0,
     "_registry": 0,
+    "_run_files": 0,
     "_version": 0,
     "config": 0,
     "_checkpoint": 1,

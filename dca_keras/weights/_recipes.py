@@ -1,13 +1,12 @@
 """The architecture that weights are of, as the recipe beside them says."""
 
-import json
 from pathlib import Path
 
+from dca_keras._run_files import PATHS, not_a_recipe, read_record
 from dca_keras.config import ATTENTION, DCAConfig
 from dca_keras.weights._shipped import shipped_folder
 from dca_keras.weights._sources import find_folder
 
-RECIPE = "recipe.json"
 FIELDS = ("model", "channels", "filters", "backbone", "dca")
 
 
@@ -58,10 +57,11 @@ def shipped_arguments(name: str, model: str) -> dict:
 
 def _read_recipe(folder):
     """Return a folder's recipe as a dictionary, empty if it has none."""
-    path = Path(folder, RECIPE)
+    path = Path(folder, PATHS["recipe"])
     if not path.is_file():
         return {}
+    record = read_record(path)
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["recipe"])
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise ValueError(f"{path} is not a run's recipe: {error!r}") from error
+        return dict(record["recipe"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise not_a_recipe(path, error) from error

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from dca_keras._run_files import PATHS
+
 SHIPPED = Path(__file__).with_name("shipped")
-WEIGHTS = "model.weights.h5"
+WEIGHTS = PATHS["shared_model"]
 
 
 def list_weights() -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from dca_keras._extras import import_extra
+from dca_keras._run_files import PATHS
 from dca_keras.weights._shipped import list_weights, shipped_folder
 
 HUB = "hf://"
 PUBLISHED = (".pth", ".pt", ".safetensors")
 KERAS = (".keras", ".h5")
 # In a run's folder, in a shared one, and on the Hub.
-IN_FOLDER = ("model.keras", "model.weights.h5")
+IN_FOLDER = (PATHS["model"], PATHS["shared_model"])
 SHARED = ("*.json", "*.h5")  # All that we read of a repository.
 RULE = (
     "one of dca_keras.zoo.list_weights(), a run's folder, a `.keras`, "
