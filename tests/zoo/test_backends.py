@@ -85,13 +85,13 @@ def test_files_move_between_backends(backend, names, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @main_backend
 @other_backend
-def test_suites_on_other_backends(backend):
-    # Whole models that train take minutes to compile.
-    quick = ("-k", "not training_follows and not compiled")
-    run(backend, "-m", "pytest", "-q", "-x", *quick, *SUITES)
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: path[6:])
+def test_suites_on_other_backends(suite, backend):
+    # Whole models that train, and half precision, take minutes to compile.
+    quick = ("-k", "not training_follows and not compiled and not half")
+    run(backend, "-m", "pytest", "-q", "-x", "-n0", *quick, suite)
 
 
 MIRRORED = """
