@@ -120,6 +120,8 @@ def _label(variant):
     if variant.inserted != "no":
         attention += f" inserted, start {variant.inserted}"
     step = "training" if variant.training else "prediction"
+    if variant.cpu:
+        step += ", CPU time of one thread"
     return (
         f"{variant.model}{attention}, {step}, {variant.backend}, "
         f"{variant.dtype}, {variant.batch} x {variant.side} px"
