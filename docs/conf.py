@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "rules.md", "model_table.md"]
+exclude_patterns = ["_build", "rules.md", "model_table.md", "peers_table.md"]
 # Notebooks are shown as the run left them that made them.
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "colon_fence"]

@@ -5,7 +5,8 @@
 builds each model of `peers.PEERS` that the installed packages have, inserts
 DCA and examines the result. The findings go to `docs/peers_table.json`, as do
 the versions they were made with, and from there into the table.
-`--only NAME` examines what has NAME in its name, and keeps the other rows.
+`--only NAME`, which can be repeated, examines what has NAME in its name, and
+keeps the other rows.
 """
 
 import importlib.metadata
@@ -36,7 +37,7 @@ HEADS = (
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Part of a name.")] = "",
+    only: Annotated[list[str], typer.Option(help="Part of a name.")] = ("",),
     output: Annotated[Path, typer.Option(metavar="FOLDER")] = DOCS,
 ):
     """Examine the models of others and write the table."""
@@ -44,7 +45,7 @@ def main(
     rows = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else {}
     status = Console(stderr=True)
     for peer in PEERS:
-        if only in peer.key:
+        if any(part in peer.key for part in only):
             status.print(peer.key)
             rows[peer.key] = {**described(peer), **findings(peer)}
             keras.backend.clear_session()

@@ -44,10 +44,9 @@ def examine(model, folder):
         weights = _outcome({}, "", _save_weights, new, folder, x, model)
         row["saved"] = "weights only" if weights == FINE else "no"
     row["exported"] = _outcome(errors, "exported", _export, new, folder, x)
-    if "exported" in errors:
-        before = {}
-        _outcome(before, "exported", _export, model, folder, x)
-        row["exported"] = "no, nor before" if before else "no"
+    if row["exported"] != FINE:
+        before = _outcome({}, "", _export, model, folder / "before", x)
+        row["exported"] += ", as before" if before != FINE else ""
     row["trained"] = _train(new, model, x)
     return {**row, "errors": errors}
 

@@ -107,8 +107,12 @@ def _collection_options(network):
         more |= {"stack_num_down": 2, "stack_num_up": 2, "num_mlp": 16}
         options |= {"filter_num_begin": 8, "patch_size": (2, 2), **more}
         del options["filter_num"]
+    elif network == "unet_3plus_2d":
+        options["filter_num_down"] = options.pop("filter_num")
     elif network == "resunet_a_2d":
         options["dilation_num"] = [1, 3]
+    elif network == "vnet_2d":
+        options |= {"pool": False, "unpool": False}
     return options
 
 
@@ -144,7 +148,7 @@ def _all():
         "ResNetBackbone", lambda: zoo.unet_with(written.hub_resnet(), dca=False)
     )
     yield Peer("keras.io", "U-Net, segmentation", written.keras_io_unet)
-    yield Peer("TensorFlow", "U-Net, tutorial", written.pretrained_unet)
+    yield Peer("tensorflow.org", "U-Net, tutorial", written.pretrained_unet)
     yield from map(_applications, ("ResNet50", "MobileNetV2", "EfficientNetB0"))
     yield from map(_ours, zoo.list_models())
 
