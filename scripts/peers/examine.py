@@ -1,5 +1,7 @@
 """What `insert_dca` does with one model."""
 
+import collections
+import re
 import textwrap
 
 import keras
@@ -123,9 +125,16 @@ def _train(new, model, x):
         and not np.asarray(gradient).any()
     ]
     if lost:
-        had = gradients(model, x)
-        lost = [p for p in lost if p not in had or had[p] is not None]
+        without = [p for p, g in gradients(model, x).items() if g is None]
+        before = collections.Counter(map(_unnumbered, without))
+        now = collections.Counter(map(_unnumbered, lost))
+        lost = sorted((now - before).elements())
     return f"no gradient at {', '.join(lost)}" if lost else FINE
+
+
+def _unnumbered(path):
+    """Return a weight's path without the numbers that Keras counts up."""
+    return re.sub(r"_\d+(?=/)", "", path)
 
 
 def gradients(model, x):
