@@ -44,10 +44,17 @@ def inserted(side: int = 128, rounds: int = 7, output: Path = FOLDER):
 
 
 @app.command()
-def growth(rounds: int = 3, output: Path = FOLDER):
+def growth(
+    volume: Annotated[bool, typer.Option(help="Of the 3-D model.")] = False,
+    rounds: int = 3,
+    output: Path = FOLDER,
+):
     """How U-Net's cost grows with the image, the batch and the blocks."""
-    results = benchmarks.measure_growth(rounds, progress=status.update)
-    benchmarks.write_growth(output, *results)
+    results = benchmarks.measure_growth(
+        rounds, volume=volume, progress=status.update
+    )
+    name = "growth_volumes" if volume else "growth"
+    benchmarks.write_growth(output, *results, name=name)
 
 
 @app.command()

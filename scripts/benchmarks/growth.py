@@ -11,17 +11,21 @@ AXES = {
     "batch": (1, 2, 4, 8, 16),
     "blocks": (1, 2, 3, 4),
 }
+# Of cubes, which give a 3-D U-Net (side / 4)³ tokens: 512 to 32,768.
+VOLUME_AXES = {"side": (32, 64, 96, 128)}
 
 
 def measure_growth(
-    rounds=3, axes=AXES, model="unet", progress=lambda label: None
+    rounds=3, axes=None, model="unet", volume=False, progress=lambda label: None
 ):
     """Time and memory of predictions and training steps along some axes.
 
     Args:
         rounds: Steps that count at each point.
-        axes: A mapping from "side", "batch" or "blocks" to its values.
+        axes: A mapping from "side", "batch" or "blocks" to its values; by
+            default `AXES`, or `VOLUME_AXES`.
         model: One of `dca_keras.zoo.list_models()`.
+        volume: Whether it is a narrow one in 3-D, see `Variant`.
         progress: As for `run_race`.
 
     Returns:
@@ -31,11 +35,13 @@ def measure_growth(
         attending model (blocks: the attending one's only).
     """
     rows = []
+    axes = axes or (VOLUME_AXES if volume else AXES)
+    same = {"volume": volume}
     for axis, values in axes.items():
         for training in (False, True):
             for at in values:
                 variants = [
-                    Variant(model, dca, training, **{axis: at})
+                    Variant(model, dca, training, **same, **{axis: at})
                     for dca in ((True,) if axis == "blocks" else (False, True))
                 ]
                 found = race_variants(variants, rounds, (), progress)

@@ -122,8 +122,9 @@ def _label(variant):
     step = "training" if variant.training else "prediction"
     if variant.cpu:
         step += ", CPU time of one thread"
+    unit = "voxels a side" if variant.volume else "px"
     return (
         f"{variant.model}{attention}, {step}, {variant.backend}, "
-        f"{variant.dtype}, {variant.batch} x {variant.side} px"
+        f"{variant.dtype}, {variant.batch} x {variant.side} {unit}"
         f"{', ' * bool(variant.checkout)}{variant.checkout}"
     )

@@ -45,13 +45,13 @@ def markdown(rows):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def write_growth(folder, rows, exponents):
+def write_growth(folder, rows, exponents, name="growth"):
     """The same for what `measure_growth` returns, with curves for bars."""
     folder = Path(folder)
-    write_report(folder, "growth", rows, exponents=exponents)
+    write_report(folder, name, rows, exponents=exponents)
     text = f"{_exponent_table(exponents)}\n{markdown(rows)}"
-    write_text(folder / "growth.md", text)
-    _draw_curves(folder / "growth.png", rows)
+    write_text(folder / f"{name}.md", text)
+    _draw_curves(folder / f"{name}.png", rows)
 
 
 def _exponent_table(exponents):

@@ -12,6 +12,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 STARTS = ("no", "paper", "identity")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
+NARROW = (8, 16, 32, 64)  # widths of a 3-D model
 ONE_THREAD = dict.fromkeys(
     (
         "TF_NUM_INTRAOP_THREADS",
@@ -33,9 +34,11 @@ class Variant:
             or a prediction.
         backend: Keras's, one of `BACKENDS`.
         dtype: A dtype policy, one of `DTYPES`.
-        side: Of the square image, in pixels.
+        side: Of the square image, in pixels, or of the cube, in voxels.
         batch: Images a step.
         blocks: Of the attention.
+        volume: Whether the model is three-dimensional. It has `NARROW`
+            widths then, and patches of 4 where it attends.
         inserted: "paper" or "identity", the start, if `insert_dca` puts the
             attention into the plain model; "no" if the builder does.
         cpu: Whether seconds are those that the processor worked, on one
@@ -57,6 +60,7 @@ class Variant:
     side: int = 224
     batch: int = 1
     blocks: int = 1
+    volume: bool = False
     inserted: str = "no"
     cpu: bool = False
     checkout: str = ""
@@ -84,6 +88,12 @@ class Variant:
                 "`checkout` must be the folder of a copy of this project, "
                 f"with `dca_keras` in it. Received: {self.checkout!r}."
             )
+
+    @property
+    def input_shape(self):
+        """Of an image or a volume."""
+        side = self.side
+        return (side, side, side, 1) if self.volume else (side, side, 3)
 
     def command(self):
         """The worker that takes this variant's steps."""

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from benchmarks.race import keep_protocol
-from benchmarks.variant import Variant
+from benchmarks.variant import NARROW, Variant
 from dca_keras import insert_dca, zoo
 from dca_keras.config import DCAConfig
 from dca_keras.losses import DiceLoss
@@ -18,12 +18,14 @@ from dca_keras.losses import DiceLoss
 def build(variant):
     """The variant's model, compiled if it is to be trained."""
     keras.utils.set_random_seed(0)
-    dca = variant.dca and DCAConfig(blocks=variant.blocks)
+    sizes = {"patch_size": 4} if variant.volume else {}
+    dca = variant.dca and DCAConfig(blocks=variant.blocks, **sizes)
     model = zoo.create_model(
         variant.model,
-        (variant.side, variant.side, 3),
+        variant.input_shape,
         dca=dca if variant.inserted == "no" else False,
         dtype=variant.dtype,
+        **({"filters": NARROW} if variant.volume else {}),
     )
     if variant.inserted != "no":
         model = insert_dca(model, config=dca, start=variant.inserted)
@@ -35,7 +37,7 @@ def build(variant):
 
 def make_step(model, variant):
     """A function of nothing that takes one step and waits for its end."""
-    shape = (variant.batch, variant.side, variant.side, 3)
+    shape = (variant.batch, *variant.input_shape)
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
     masks = (images.mean(-1, keepdims=True) > 0.5).astype("float32")
     if variant.training:
