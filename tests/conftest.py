@@ -1,7 +1,6 @@
 """Fixtures that all tests share."""
 
 import ctypes
-import gc
 import os
 import pathlib
 
@@ -24,7 +23,6 @@ def one_seed():
 def fresh_session():
     """No module leaves its models behind, nor memory that it has freed."""
     yield
-    keras.backend.clear_session()
     if keras.backend.backend() == "jax":
         import jax
 
@@ -33,11 +31,12 @@ def fresh_session():
 
 
 def give_memory_back():
-    """Return freed memory to the system, which the C library would keep.
+    """Drop models, and return their memory to the system.
 
-    Compiling and exporting free gigabytes in small pieces.
+    The C library would keep it: compiling and exporting free gigabytes in
+    small pieces.
     """
-    gc.collect()
+    keras.backend.clear_session()
     trim = os.name == "posix" and getattr(ctypes.CDLL(None), "malloc_trim", 0)
     if trim:
         trim(0)

@@ -180,6 +180,7 @@ def test_half_the_bytes(tmp_path):
         assert full.difference < 1e-5 < half.difference < 0.05
 
 
+@pytest.mark.slow
 def test_any_size_that_the_architecture_allows(tmp_path):
     model = narrow_model("unet", True)
     done = export.saved_model(model, tmp_path / "unet", any_size=True)

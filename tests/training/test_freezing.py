@@ -65,6 +65,7 @@ def changed(model, other):
     }
 
 
+@pytest.mark.slow
 def test_frozen_and_then_trained(recipe, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     stop(recipe, folder, 2, monkeypatch)

@@ -93,6 +93,7 @@ def read_history(folder):
     return rows
 
 
+@pytest.mark.slow
 def test_a_run_notes_its_epochs_and_goes_on_with_them(
     tmp_path, data_dir, monkeypatch
 ):

@@ -189,6 +189,7 @@ def assert_same_run(first, second):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_goes_on_as_if_it_never_stopped(
     tmp_path, data_dir
 ):
@@ -285,6 +286,7 @@ def test_resumes_with_no_other_images(trained, tmp_path):
     assert read_all(output) == before
 
 
+@pytest.mark.slow
 def test_goes_on_from_the_checkpoint_before_a_damaged_one(trained, tmp_path):
     output, recipe, *_ = trained
     copy = tmp_path / "run"
