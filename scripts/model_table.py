@@ -58,7 +58,7 @@ def make_table(zoo):
     heads = [
         *COSTS,
         *(f"{name}, paper" for name in PAPER_DATA.values()),
-        *(f"{column.data}, ours" for column in columns),
+        *(_head(column, columns) for column in columns),
     ]
     lines = [
         f"| model | skips | {' | '.join(heads)} |",
@@ -85,6 +85,13 @@ def make_table(zoo):
         counts = [len(scores[key]) for key in scores if key[-1] == column]
         lines.append(f"- {column}; trainings a model: {_range(counts)}")
     return "\n".join(lines) + "\n"
+
+
+def _head(column, columns):
+    """Return a column's name, with its widths where others share its data."""
+    alike = [other for other in columns if other.data == column.data]
+    widths = f", widths from {column.filters[0]}" * (len(alike) > 1)
+    return f"{column.data}, ours{widths}"
 
 
 def _range(numbers):
