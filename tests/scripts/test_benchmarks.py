@@ -190,6 +190,15 @@ def test_reports_are_whole(measured, tmp_path):
     assert (tmp_path / "models.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_a_volume_is_a_cube():
+    from benchmarks import worker
+
+    variant = benchmarks.Variant(side=16, volume=True)
+    model = worker.build(variant)
+    assert model.get_layer("dca").patch_sizes == (4, 2, 1)
+    assert worker.make_step(model, variant)().shape == (1, 16, 16, 16, 1)
+
+
 def test_growth_is_a_power_law(monkeypatch, tmp_path):
     from benchmarks import growth
 

@@ -18,6 +18,7 @@ def cells(table):
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in table.split(MARK)[0].strip().splitlines()
     ]
+    assert len(set(rows[0])) == len(rows[0])
     return {
         (row[0].strip("`"), row[1]): dict(zip(rows[0], row, strict=True))
         for row in rows[2:]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import keras
 import pytest
+from keras import ops
 
+from dca_keras import zoo
 from peers import PEERS, examine
 
 TABLE = Path(__file__).parents[2] / "docs" / "peers_table.json"
@@ -48,3 +50,26 @@ def test_peers(key, tmp_path):
     assert row.pop("difference", 0) <= 1e-6
     row.pop("errors", None)
     assert row == {name: expected[name] for name in row}
+
+
+@keras.saving.register_keras_serializable("test_peers")
+class Unlearned(keras.layers.Layer):
+    """Adds nothing, by a norm that nothing trains and Keras numbers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.LayerNormalization()
+
+    def call(self, x):
+        return x + 0 * ops.stop_gradient(self.norm(x))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="once is enough, on TensorFlow",
+)
+def test_a_weight_that_nothing_trained_before_is_not_lost(tmp_path):
+    plain = zoo.unet((16, 16, 3), dca=False, filters=(2, 4, 8))
+    model = keras.Model(plain.input, Unlearned()(plain.output))
+    assert examine(model, tmp_path)["trained"] == "yes"
