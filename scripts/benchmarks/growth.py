@@ -36,12 +36,11 @@ def measure_growth(
     """
     rows = []
     axes = axes or (VOLUME_AXES if volume else AXES)
-    same = {"volume": volume}
     for axis, values in axes.items():
         for training in (False, True):
             for at in values:
                 variants = [
-                    Variant(model, dca, training, **same, **{axis: at})
+                    Variant(model, dca, training, volume=volume, **{axis: at})
                     for dca in ((True,) if axis == "blocks" else (False, True))
                 ]
                 found = race_variants(variants, rounds, (), progress)
