@@ -197,9 +197,13 @@ def draw_overlay(
         `(height, width, 3)`, uint8.
     """
     image = to_rgb(image)
-    colours = _paint(mask, CLASS_COLOURS)
-    tint = np.where(outline(mask), 1.0, opacity * (mask > 0))[..., None]
-    return np.rint(255 * (image * (1 - tint) + colours * tint)).astype("uint8")
+    picture = np.rint(255 * image).astype("uint8")
+    covered = mask > 0
+    tint = np.where(outline(mask)[covered], 1.0, opacity)[:, None]
+    colours = _paint(mask[covered], CLASS_COLOURS)
+    blend = image[covered] * (1 - tint) + colours * tint
+    picture[covered] = np.rint(255 * blend)
+    return picture
 
 
 def draw_outlines(

@@ -17,6 +17,7 @@ from dca_keras.plotting import cut_planes, draw_overlay, find_structure
 
 CLASSES = 256  # A mask has a byte a pixel, in every format.
 ROWS = 1024  # Rows of an overlay that are drawn at a time.
+COMPRESSION = 3  # Of overlays: half of the time for a tenth more bytes.
 
 
 def ends(source: Path) -> tuple[str, str, str]:
@@ -117,7 +118,9 @@ def write_overlay(path, image, mask, texts, spacing=None):
     for name, text in texts.items():
         notes.add_text(name, text)
     with replace_file(path) as temporary:
-        Image.fromarray(drawn).save(temporary, pnginfo=notes)
+        Image.fromarray(drawn).save(
+            temporary, pnginfo=notes, compress_level=COMPRESSION
+        )
 
 
 def read_texts(path):
