@@ -35,7 +35,6 @@ FILTERS = (8, 16, 32, 64, 128)
 DOUBLE_FILTERS = (8, 16, 32, 64, 16)
 
 
-@register_model
 def narrow_double_unet(
     input_shape=(128, 128, 3),
     num_classes=1,
@@ -132,7 +131,7 @@ def main(
         Path | None, typer.Option(help="A folder of images and masks.")
     ] = None,
     model: Annotated[list[str], typer.Option(help="Can be repeated.")] = MODELS,
-    epochs: int = 10,
+    epochs: int = 20,
     image_size: int = 128,
     folder: Annotated[Path, typer.Option(help="For runs.")] = Path(
         "runs/eight_bits"
@@ -146,9 +145,10 @@ def main(
         "sampling": "resize",
         "epochs": epochs,
         "batch_size": 8,
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "schedule": "cosine",
     }
+    register_model(narrow_double_unet)
     folders = [
         train_narrow(name, dca, shared, folder / f"{name}{'_dca' * dca}")
         for name in (model if data_dir else ())
