@@ -39,12 +39,23 @@ def conv_layer(x, filters, kernel_size, name, kind=None, **options):
 
 def conv(x, filters, kernel_size, name, **options):
     """Convolve; where it strides, an odd kernel is padded on each side."""
-    if options.get("strides", 1) > 1 and kernel_size > 1 and kernel_size % 2:
+    strides = options.get("strides", 1)
+    if strides > 1 and kernel_size == 1:
+        # The same pixels are picked first: TensorFlow's oneDNN crashes on the
+        # gradient of such a kernel with 8 channels and 16 filters, or fewer.
+        x, options["strides"] = _pick(x, strides, f"{name}_pick"), 1
+    elif strides > 1 and kernel_size % 2:
         layer = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
         x = layer[dimensions_of(x)](
             kernel_size // 2, **CHANNELS_LAST, name=f"{name}_pad"
         )(x)
     return conv_layer(x, filters, kernel_size, name, **options)(x)
+
+
+def _pick(x, strides, name):
+    """Keep every other pixel, or one in `strides` along each side."""
+    layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+    return layer[dimensions_of(x)](1, strides, **CHANNELS_LAST, name=name)(x)
 
 
 def conv_transpose(x, filters, name):

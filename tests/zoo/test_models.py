@@ -162,6 +162,20 @@ def test_more_of_the_family(name):
 
 
 @on_tensorflow
+def test_narrow_strided_shortcuts_learn():
+    # A 1x1 kernel that strides crashes oneDNN where widths are so small.
+    model = zoo.resunet_plus_plus(
+        (64, 64, 3), filters=(8, 16, 16, 16), dca=False
+    )
+    kernel = model.get_layer("encoder_1_shortcut_conv").kernel
+    before = keras.ops.convert_to_numpy(kernel)
+    model.compile("sgd", "mse")
+    images = np.random.default_rng(0).random((2, 64, 64, 3), "float32")
+    model.train_on_batch(images, images[..., :1])
+    assert np.any(before != keras.ops.convert_to_numpy(kernel))
+
+
+@on_tensorflow
 def test_compiled_step_of_a_small_model():
     model = check.small(zoo.unet, (None, None), filters=(4, 8, 8))
     check.check_compiled_step(check.attend_in_blocks(model), (8, 16))
