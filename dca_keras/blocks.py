@@ -43,19 +43,14 @@ def conv(x, filters, kernel_size, name, **options):
     if strides > 1 and kernel_size == 1:
         # The same pixels are picked first: TensorFlow's oneDNN crashes on the
         # gradient of such a kernel with 8 channels and 16 filters, or fewer.
-        x, options["strides"] = _pick(x, strides, f"{name}_pick"), 1
+        x = max_pool(x, f"{name}_pick", pool_size=1, strides=strides)
+        options["strides"] = 1
     elif strides > 1 and kernel_size % 2:
         layer = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
         x = layer[dimensions_of(x)](
             kernel_size // 2, **CHANNELS_LAST, name=f"{name}_pad"
         )(x)
     return conv_layer(x, filters, kernel_size, name, **options)(x)
-
-
-def _pick(x, strides, name):
-    """Keep every other pixel, or one in `strides` along each side."""
-    layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
-    return layer[dimensions_of(x)](1, strides, **CHANNELS_LAST, name=name)(x)
 
 
 def conv_transpose(x, filters, name):
@@ -123,10 +118,12 @@ def two_convs(x, filters, name, **options):
     return x
 
 
-def max_pool(x, name):
-    """Halve every side by max pooling."""
+def max_pool(x, name, pool_size=2, strides=2):
+    """Divide every side by `strides` by max pooling."""
     layer = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
-    return layer[dimensions_of(x)](2, **CHANNELS_LAST, name=name)(x)
+    return layer[dimensions_of(x)](
+        pool_size, strides, **CHANNELS_LAST, name=name
+    )(x)
 
 
 def upsample(x, name):

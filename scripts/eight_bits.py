@@ -16,8 +16,9 @@ from rich.console import Console
 
 from dca_keras import Run
 from dca_keras._files import write_json, write_text
-from dca_keras.evaluation import evaluate_model, run_grid, run_samples
+from dca_keras.evaluation import run_samples
 from dca_keras.export import export_run, open_engine
+from dca_keras.export._accuracy import mean_dice
 from dca_keras.recipe import make_recipe
 from dca_keras.training import train
 from dca_keras.zoo import double_unet, register_model
@@ -75,10 +76,10 @@ def measure(folder):
     """Export a run with 8 bits, and score it in floating point and in those.
 
     Returns:
-        A dictionary: "model", "images" (of the test split), "dice" of the
-        model on them, and for every format a dictionary of "validation"
-        (Dice on the validation split before and after) and "dice"; LiteRT
-        takes no volumes.
+        A dictionary: "model", "sides" of its input, "images" (of the test
+        split), "dice" of the model on them, and for every format a dictionary
+        of "validation" (Dice on the validation split before and after) and
+        "dice"; LiteRT takes no volumes.
     """
     run = Run(folder)
     samples = run_samples(run)
@@ -86,28 +87,16 @@ def measure(folder):
         "model": f"{run.recipe.model}{'_dca' * run.recipe.dca}",
         "sides": run.recipe.image_size,
         "images": len(samples),
-        "dice": _dice(run, run.load_model(), samples),
+        "dice": mean_dice(run, run.load_model(), samples),
     }
     for format in FORMATS:
         if format == "litert_int8" and len(run.recipe.image_size) == 3:
             continue
         # Whatever is lost: the table shows it.
         exported = export_run(folder, format, max_dice_loss=1)
-        dice = _dice(run, open_engine(run, format), samples)
+        dice = mean_dice(run, open_engine(run, format), samples)
         row[format] = {"validation": exported.dice, "dice": dice}
     return row
-
-
-def _dice(run, model, samples):
-    recipe = run.recipe
-    scores = evaluate_model(
-        model,
-        samples,
-        image_size=recipe.image_size,
-        batch_size=recipe.batch_size,
-        grid=run_grid(run),
-    )
-    return scores["dice"]
 
 
 def to_markdown(rows):

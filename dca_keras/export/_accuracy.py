@@ -44,7 +44,8 @@ class DiceCheck:
                 f"validation split, which can't be read: {error} Give the "
                 "data set's folder as `data_dir`."
             ) from error
-        self.before, self.after = self._dice(model), None
+        self.before = mean_dice(run, model, self.samples)
+        self.after = None
 
     def calibration(self):
         """Return the images to calibrate with, as the model sees them."""
@@ -57,7 +58,8 @@ class DiceCheck:
     def __call__(self, run):
         """Score the function of an exported file; `ValueError` if worse."""
         shapes = self._model.input_shape, self._model.output_shape
-        self.after = self._dice(RuntimeModel(self._model.name, run, *shapes))
+        model = RuntimeModel(self._model.name, run, *shapes)
+        self.after = mean_dice(self._run, model, self.samples)
         if not self.before - self.after <= self._most:
             raise ValueError(
                 f"With 8 bits, Dice on the validation split is "
@@ -77,13 +79,14 @@ class DiceCheck:
             "dice_after": self.after,
         }
 
-    def _dice(self, model):
-        recipe = self._run.recipe
-        scores = evaluate_model(
-            model,
-            self.samples,
-            image_size=recipe.image_size,
-            batch_size=recipe.batch_size,
-            grid=run_grid(self._run),
-        )
-        return scores["dice"]
+
+def mean_dice(run, model, samples):
+    """Return a model's Dice on samples, on the grid that its run scores on."""
+    scores = evaluate_model(
+        model,
+        samples,
+        image_size=run.recipe.image_size,
+        batch_size=run.recipe.batch_size,
+        grid=run_grid(run),
+    )
+    return scores["dice"]
