@@ -16,9 +16,8 @@ from rich.console import Console
 
 from dca_keras import Run
 from dca_keras._files import write_json, write_text
-from dca_keras.evaluation import run_samples
+from dca_keras.evaluation import run_dice, run_samples
 from dca_keras.export import export_run, open_engine
-from dca_keras.export._accuracy import mean_dice
 from dca_keras.recipe import make_recipe
 from dca_keras.training import train
 from dca_keras.zoo import double_unet, register_model
@@ -87,14 +86,14 @@ def measure(folder):
         "model": f"{run.recipe.model}{'_dca' * run.recipe.dca}",
         "sides": run.recipe.image_size,
         "images": len(samples),
-        "dice": mean_dice(run, run.load_model(), samples),
+        "dice": run_dice(run, run.load_model(), samples),
     }
     for format in FORMATS:
         if format == "litert_int8" and len(run.recipe.image_size) == 3:
             continue
         # Whatever is lost: the table shows it.
         exported = export_run(folder, format, max_dice_loss=1)
-        dice = mean_dice(run, open_engine(run, format), samples)
+        dice = run_dice(run, open_engine(run, format), samples)
         row[format] = {"validation": exported.dice, "dice": dice}
     return row
 

@@ -1,13 +1,16 @@
 """Score a run's model on a split of its data set."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
+import keras
 from rich.console import Console
 
 from dca_keras.data import Sample
 from dca_keras.evaluation._datasets import evaluate_on
 from dca_keras.evaluation._grids import OriginalGrid, choose_grid
+from dca_keras.evaluation._scoring import evaluate_model
 from dca_keras.recipe import PATHS, SPLITS, check_split
 from dca_keras.run import Run
 
@@ -93,6 +96,27 @@ def run_samples(
     """
     check_split(split)
     return _find_samples(run.read_splits(data_dir), run.samples[split])
+
+
+def run_dice(run: Run, model: keras.Model, samples: Iterable[Sample]) -> float:
+    """Return the mean Dice of a model, scored as a run's own model is.
+
+    Args:
+        run: A `Run`: its image size, batch size and grid are used.
+        model: Its model, or another with the same input and output.
+        samples: Such as `run_samples` returns.
+
+    Raises:
+        ValueError: As `evaluate_model`.
+    """
+    scores = evaluate_model(
+        model,
+        samples,
+        image_size=run.recipe.image_size,
+        batch_size=run.recipe.batch_size,
+        grid=run_grid(run),
+    )
+    return scores["dice"]
 
 
 def run_grid(run: Run, grid: str | None = None) -> OriginalGrid | None:

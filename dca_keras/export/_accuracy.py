@@ -3,7 +3,7 @@
 import numpy as np
 
 from dca_keras.data import resize_image
-from dca_keras.evaluation import evaluate_model, run_grid, run_samples
+from dca_keras.evaluation import run_dice, run_samples
 from dca_keras.export._check import crop_or_pad
 from dca_keras.export._quantization import pick
 from dca_keras.export._runtimes import RuntimeModel
@@ -44,7 +44,7 @@ class DiceCheck:
                 f"validation split, which can't be read: {error} Give the "
                 "data set's folder as `data_dir`."
             ) from error
-        self.before = mean_dice(run, model, self.samples)
+        self.before = run_dice(run, model, self.samples)
         self.after = None
 
     def calibration(self):
@@ -59,7 +59,7 @@ class DiceCheck:
         """Score the function of an exported file; `ValueError` if worse."""
         shapes = self._model.input_shape, self._model.output_shape
         model = RuntimeModel(self._model.name, run, *shapes)
-        self.after = mean_dice(self._run, model, self.samples)
+        self.after = run_dice(self._run, model, self.samples)
         if not self.before - self.after <= self._most:
             raise ValueError(
                 f"With 8 bits, Dice on the validation split is "
@@ -78,15 +78,3 @@ class DiceCheck:
             "dice_before": self.before,
             "dice_after": self.after,
         }
-
-
-def mean_dice(run, model, samples):
-    """Return a model's Dice on samples, on the grid that its run scores on."""
-    scores = evaluate_model(
-        model,
-        samples,
-        image_size=run.recipe.image_size,
-        batch_size=run.recipe.batch_size,
-        grid=run_grid(run),
-    )
-    return scores["dice"]

@@ -113,9 +113,7 @@ def test_the_command_says_dice_before_and_after(run, tmp_path, format):
 def test_keeps_no_file_that_loses_dice(run, monkeypatch, format):
     need(format)
     scores = iter([0.9, 0.8])
-    monkeypatch.setattr(
-        _accuracy, "evaluate_model", lambda *_, **__: {"dice": next(scores)}
-    )
+    monkeypatch.setattr(_accuracy, "run_dice", lambda *_: next(scores))
     before = read_all(run)
     done = call("export", run, "--format", f"{format}_int8")
     assert done.exit_code == 2
