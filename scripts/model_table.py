@@ -30,7 +30,8 @@ class Column(NamedTuple):
 
     Args:
         data: The data set, or the name of its folder.
-        sides, filters, epochs: As in the recipe.
+        sides, epochs: As in the recipe.
+        filters: As in the recipe, empty for the architecture's own.
         cases: Those that were held out for the score.
     """
 
@@ -42,9 +43,11 @@ class Column(NamedTuple):
 
     def __str__(self):
         sides = "×".join(map(str, self.sides))
-        widths = ", ".join(map(str, self.filters))
+        widths = "full width"
+        if self.filters:
+            widths = f"widths {', '.join(map(str, self.filters))}"
         return (
-            f"{self.data}: {self.epochs} epochs at {sides}, widths {widths}, "
+            f"{self.data}: {self.epochs} epochs at {sides}, {widths}, "
             f"{self.cases} held-out cases"
         )
 
@@ -90,8 +93,11 @@ def make_table(zoo):
 def _head(column, columns):
     """Return a column's name, with its widths where others share its data."""
     alike = [other for other in columns if other.data == column.data]
-    widths = f", widths from {column.filters[0]}" * (len(alike) > 1)
-    return f"{column.data}, ours{widths}"
+    if len(alike) == 1:
+        return f"{column.data}, ours"
+    own = column.filters
+    widths = f"widths from {own[0]}" if own else "full width"
+    return f"{column.data}, ours, {widths}"
 
 
 def _range(numbers):
@@ -124,11 +130,13 @@ def _scores(folder):
         result = _read(path)
         if result.get("variant") not in VARIANTS:
             continue
+        if result["protocol"] == "paper":  # Chosen on what is scored.
+            continue
         recipe = result["recipe"]
         column = Column(
             Path(recipe["data_dir"] or recipe["data"]).name,
             tuple(recipe["image_size"]),
-            tuple(recipe["filters"] or ("of the paper",)),
+            tuple(recipe["filters"] or ()),
             recipe["epochs"],
             result["cases"],
         )

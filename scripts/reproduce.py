@@ -100,6 +100,10 @@ def main(
         int | None, typer.Option(min=2, help="Of a cross-validation.")
     ] = None,
     runs: Path = Path("runs/reproduce"),
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="held_out, or paper to validate as the paper does."),
+    ] = None,
     filters: str | None = None,
     image_size: Annotated[str | None, typer.Option(help="192x256")] = None,
     epochs: int | None = None,
@@ -118,6 +122,7 @@ def main(
             folds=folds,
             console=Console(stderr=True),
             data_dir=data_dir,
+            protocol=protocol,
             filters=_integers(filters, ","),
             image_size=_integers(image_size, "x"),
             epochs=epochs,
@@ -137,10 +142,16 @@ def _result_name(recipe):
     data = recipe.data
     if data == "image_folder":
         data = Path(recipe.data_dir).name
-    reduced = "" if is_full(recipe.to_dict()) else "-reduced"
-    fold = f"-fold{recipe.fold.replace('/', 'of')}" if recipe.fold else ""
-    stem = f"{recipe.model}-{recipe.variant}-{data}{reduced}{fold}"
-    return f"{stem}-seed{recipe.seed}"
+    words = [recipe.model, recipe.variant, data]
+    if not is_full(recipe.to_dict()):
+        words.append("reduced")
+    if recipe.protocol == "paper":
+        words.append("paper")
+    if recipe.dtype != "float32":
+        words.append(recipe.dtype.removeprefix("mixed_"))
+    if recipe.fold:
+        words.append(f"fold{recipe.fold.replace('/', 'of')}")
+    return "-".join([*words, f"seed{recipe.seed}"])
 
 
 if __name__ == "__main__":

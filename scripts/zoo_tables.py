@@ -24,6 +24,8 @@ PAPER_DATA = {
     "kvasir_seg": "Kvasir-SEG",
     "synapse": "Synapse",
 }
+# The fields of a recipe that say what happens to the skips.
+SKIPS = ("dca", "start", "channel_attention", "spatial_attention")
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
@@ -58,14 +60,14 @@ def make_tables(zoo):
         result.setdefault("split", result.get("part"))
         if "recipe" in result:
             groups.setdefault(_setting(result), []).append((path, result))
-    full = {
-        (results[0][1]["model"], results[0][1]["data"]): results
+    full = [
+        result
         for results in groups.values()
-        if _is_the_papers(results[0][1])
-    }
-    others = [r for r in groups.values() if not _is_the_papers(r[0][1])]
+        for _, result in results
+        if is_full(result["recipe"]) and result["protocol"] == "paper"
+    ]
     tables = [_paper_table(paper, full)]
-    for results in others:
+    for results in groups.values():
         if is_volume(results[0][1]):
             tables.append(volume_table(results, HEADINGS, peers))
         else:
@@ -78,19 +80,17 @@ def _read(path):
 
 
 def is_full(recipe):
-    """Whether a recipe is the paper's but for the attention and the seed."""
+    """Whether a recipe is the paper's.
+
+    The skips, the seed, the protocol and the number format are free.
+    """
     base = make_recipe(recipe["model"], recipe["data"]).to_dict()
-    free = {"data_dir", "cache", "seed", "dca", "protocol"}
-    free |= {"channel_attention", "spatial_attention"}
+    free = {"data_dir", "cache", "seed", "protocol", "dtype", *SKIPS}
     return recipe["data"] in PAPER_DATA and all(
         _plain(recipe.get(name, value)) == _plain(value)
         for name, value in base.items()
         if name not in free
     )
-
-
-def _is_the_papers(result):
-    return is_full(result["recipe"])
 
 
 def _plain(value):
@@ -99,8 +99,7 @@ def _plain(value):
 
 def _setting(result):
     """What must be equal for two results to stand in one table."""
-    free = ("seed", "fold", "dca", "start", "cache")
-    free += ("channel_attention", "spatial_attention")
+    free = ("seed", "fold", "cache", *SKIPS)
     if is_volume(result):  # Where it follows the data, it is DCA's alone.
         free += ("patch_size",)
     recipe = complete(result["recipe"]).items()
@@ -113,7 +112,9 @@ def _paper_table(paper, full):
     lines = [
         "Published DSC (pixels pooled over a batch), 224×224, 200 epochs. "
         f"Paper: {paper['source']}; one training a cell, the best epoch chosen "
-        "on the test split. Ours: means over seeds of the full recipe.",
+        "on the test split. Ours: the full recipe with `--protocol paper`, "
+        "which chooses the epoch in the same way; means over trainings, with "
+        "their number.",
         "",
         "| model | skips | " + " | ".join(heads) + " |",
         "|---|---|" + "---:|" * (2 * len(heads)),
@@ -126,10 +127,13 @@ def _paper_table(paper, full):
                 cells.append(f"{theirs[data][0]:.4f}" if theirs else "none")
                 mine = [
                     result["published"]["dsc"]
-                    for _, result in full.get((model, data), [])
-                    if result["variant"] == variant
+                    for result in full
+                    if (result["model"], result["data"], result["variant"])
+                    == (model, data, variant)
                 ]
-                cells.append(_mean(mine) if mine else "not run")
+                cells.append(
+                    f"{_mean(mine)} ({len(mine)})" if mine else "not run"
+                )
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -191,9 +195,17 @@ def _cells(pairs, group):
 def _describe(first, results, warnings):
     recipe, hardware = first["recipe"], first["hardware"]
     data = recipe["data_dir"] or first["data"]
+    kind = "the paper's recipe" if is_full(recipe) else "reduced"
+    if first["protocol"] == "paper":
+        kind += " and protocol"
+        warnings = [
+            "The best epoch was chosen on the images that are scored, as in "
+            "the paper: on new images scores are lower.",
+            *warnings,
+        ]
     seconds = [result["training_seconds"] for _, result in results]
     return [
-        f"### `{first['model']}` on {data}, reduced",
+        f"### `{first['model']}` on {data}, {kind}",
         "",
         f"`{Recipe.from_dict(recipe).command()}`, and the same with other "
         "seeds, `--no-dca`, "

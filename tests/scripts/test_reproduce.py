@@ -8,6 +8,7 @@ import shutil
 import pytest
 from rich.console import Console
 
+from dca_keras.recipe import make_recipe
 from dca_keras.zoo import list_models
 from reproduce import reproduce
 from tests.tiny_run import read_all, write_images
@@ -144,6 +145,37 @@ def test_what_was_not_run_says_so(zoo):
     assert len(rows) == 2 * len(list_models())
     assert table.count("not run") == 5 * len(rows)
     assert f"{paper['dca']['double_unet']['glas'][0]:.4f}" in rows[9]
+
+
+@pytest.mark.parametrize("protocol", ["paper", "held_out"])
+def test_the_papers_recipe_has_its_cell(zoo, tmp_path, protocol):
+    """Where the protocol is the paper's too; and a table in any case."""
+    made = shutil.copytree(zoo, tmp_path / "zoo")
+    for path in sorted((made / "results").glob("*-plain-*")):
+        result = json.loads(path.read_text())
+        recipe = make_recipe(
+            *("unet", "monuseg"),
+            **{"protocol": protocol, "dtype": "mixed_bfloat16", "dca": False},
+            seed=result["seed"],
+        )
+        result |= {"data": "monuseg", "protocol": protocol}
+        result["recipe"] = recipe.to_dict()
+        result["published"]["dsc"] = 0.75 + 0.02 * result["seed"]
+        path.write_text(json.dumps(result))
+    published, *others = make_tables(made).split("###")
+    (row,) = [x for x in published.splitlines() if x.startswith("| `unet` | p")]
+    (table,) = [x for x in others if x.startswith(" `unet` on monuseg")]
+    assert "--dtype mixed_bfloat16" in table
+    if protocol == "paper":
+        assert "| 0.7714 | 0.7600 (2) |" in row
+        assert table.startswith(
+            " `unet` on monuseg, the paper's recipe and protocol\n"
+        )
+        assert "chosen on the images that are scored" in table
+    else:
+        assert "| 0.7714 | not run |" in row
+        assert table.startswith(" `unet` on monuseg, the paper's recipe\n")
+        assert "chosen on the images that are scored" not in table
 
 
 def test_the_repositorys_tables_are_what_its_files_say():
