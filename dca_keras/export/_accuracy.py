@@ -12,7 +12,7 @@ MAX_DICE_LOSS = 0.005
 
 
 class DiceCheck:
-    """Refuses an export that scores worse than its run's model.
+    """Chooses the export that scores best, and refuses one that is worse.
 
     Args:
         run: A `Run`.
@@ -22,7 +22,8 @@ class DiceCheck:
 
     Attributes:
         before: Dice of the model on the validation split.
-        after: Dice of what was accepted last, or `None`.
+        after: Dice of what was chosen, or `None` before.
+        scale: How its scales were fitted, or `None` before.
 
     Raises:
         ValueError: If the validation split can't be read, or `most` is no
@@ -45,7 +46,7 @@ class DiceCheck:
                 "data set's folder as `data_dir`."
             ) from error
         self.before = run_dice(run, model, self.samples)
-        self.after = None
+        self.after = self.scale = None
 
     def calibration(self):
         """Return the images to calibrate with, as the model sees them."""
@@ -55,11 +56,19 @@ class DiceCheck:
         images = [sample.load()[0] for sample in pick(self.samples)]
         return np.stack([fit(image, sides) for image in images])
 
-    def __call__(self, run):
-        """Score the function of an exported file; `ValueError` if worse."""
+    def __call__(self, functions):
+        """Return the key of the exported function that scores best.
+
+        Raises:
+            ValueError: If it scores worse than is accepted.
+        """
         shapes = self._model.input_shape, self._model.output_shape
-        model = RuntimeModel(self._model.name, run, *shapes)
-        self.after = run_dice(self._run, model, self.samples)
+        scores = {}
+        for scale, function in functions.items():
+            model = RuntimeModel(self._model.name, function, *shapes)
+            scores[scale] = run_dice(self._run, model, self.samples)
+        self.scale = max(scores, key=scores.get)
+        self.after = scores[self.scale]
         if not self.before - self.after <= self._most:
             raise ValueError(
                 f"With 8 bits, Dice on the validation split is "
@@ -67,6 +76,7 @@ class DiceCheck:
                 f"than {self._most:g}, so the file was not kept. Export in "
                 "floating point, or raise `max_dice_loss`."
             )
+        return self.scale
 
     def entries(self):
         """Return what a model card says of it."""
@@ -74,6 +84,7 @@ class DiceCheck:
             "bits": 8,
             "calibration": f"{len(pick(self.samples))} images of the "
             "validation split",
+            "scale": self.scale,
             "validation_images": len(self.samples),
             "dice_before": self.before,
             "dice_after": self.after,

@@ -55,7 +55,7 @@ def openvino(
     path: str | Path,
     *,
     calibration: np.ndarray | None = None,
-    accept: Callable[[Callable], object] | None = None,
+    choose: Callable[[dict[str, Callable]], str] | None = None,
     any_size: bool = False,
     images: Iterable[np.ndarray] | None = None,
 ) -> Exported:
@@ -67,9 +67,11 @@ def openvino(
         calibration: Images, `(batch, *sides, channels)`, as the model sees
             them: then its convolutions have 8 bits, with scales that fit
             these images. `None` for float32.
-        accept: A function that is called with the file's own function, from
-            images to probabilities, before the file is put in place. If it
-            raises `ValueError`, no file is left.
+        choose: A function that says which file to keep, before it is put in
+            place. It is called with a dictionary of the files' functions,
+            from images to probabilities, and returns a key: with
+            `calibration` there is one for each way to fit the scales. If it
+            raises `ValueError`, no file is left. `None` keeps the first.
         any_size: Whether the file takes images of every size that the
             architecture allows, even if the model was built for one.
         images: Images to check the file with, `(height, width, channels)`
@@ -100,7 +102,7 @@ def openvino(
         {"format": "openvino"},
         bounded=calibration is None,
         quantize=_quantizer(quantize_openvino, calibration),
-        accept=accept,
+        choose=choose,
         resizing=True,
     )
 
@@ -111,7 +113,7 @@ def litert(
     *,
     int8: bool = False,
     calibration: np.ndarray | None = None,
-    accept: Callable[[Callable], object] | None = None,
+    choose: Callable[[dict[str, Callable]], str] | None = None,
     any_size: bool = False,
     images: Iterable[np.ndarray] | None = None,
 ) -> Exported:
@@ -122,7 +124,7 @@ def litert(
         path: The file to write; `.tflite` is added if it is missing.
         int8: Whether weights have 8 bits and activations are quantized at
             inference ("dynamic range").
-        calibration, accept: As in `openvino`.
+        calibration, choose: As in `openvino`.
         any_size: Whether the file takes images of every size that the
             architecture allows, even if the model was built for one.
         images: Images to check the file with, `(height, width, channels)`
@@ -167,13 +169,13 @@ def litert(
         options,
         bounded=not int8 and calibration is None,
         quantize=_quantizer(quantize_litert, calibration),
-        accept=accept,
+        choose=choose,
         resizing=True,
     )
 
 
 def _quantizer(quantize, calibration):
-    """Return a function that quantizes a file; None without `calibration`."""
+    """Return a function of a file that quantizes it; or `None`."""
     if calibration is None:
         return None
     return lambda path: quantize(path, calibration)

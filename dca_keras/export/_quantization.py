@@ -7,8 +7,6 @@ by 8 bits, and OpenVINO's CPU plug-in can't run some of what they become.
 import contextlib
 import io
 import logging
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -34,36 +32,62 @@ def check_quantizer(format):
 
 
 def quantize_openvino(path, images):
-    """Quantize the convolutions of an OpenVINO file, in place.
+    """Write OpenVINO files whose convolutions have 8 bits.
+
+    The scales of activations are fitted in two ways. "average" spans the
+    extremes in an image, averaged over the images; "histogram" makes the error
+    of all values least. Which one is better depends on the weights: where a
+    few values lie far beyond all others, it is the first.
 
     Args:
-        path: The `.xml` file, with its weights beside it.
+        path: The `.xml` file in floating point, with its weights beside it.
         images: `(batch, *sides, channels)`, float32, as the model sees them.
+
+    Yields:
+        The name of a way, and the path of its file, in a folder of its own
+        beside `path`.
     """
     import nncf
     import openvino
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    model = openvino.Core().read_model(path)
-    kinds = {node.get_type_name() for node in model.get_ops()}
-    rest = sorted(kinds.difference(_OPENVINO))
     images = pick(images)
-    with _quiet("nncf"):
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset([image[None] for image in images]),
-            subset_size=len(images),
-            ignored_scope=nncf.IgnoredScope(types=rest, validate=False),
-        )
-    with _in_place_of(path) as new:
+    for name, parameters in {
+        "average": None,
+        "histogram": nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=(
+                RangeEstimatorParametersSet.HISTOGRAM
+            )
+        ),
+    }.items():
+        model = openvino.Core().read_model(path)
+        kinds = {node.get_type_name() for node in model.get_ops()}
+        rest = sorted(kinds.difference(_OPENVINO))
+        with _quiet("nncf"):
+            quantized = nncf.quantize(
+                model,
+                nncf.Dataset([image[None] for image in images]),
+                subset_size=len(images),
+                ignored_scope=nncf.IgnoredScope(types=rest, validate=False),
+                advanced_parameters=parameters,
+            )
+        new = _new_file(path, name)
         openvino.save_model(quantized, new, compress_to_fp16=False)
+        yield name, new
 
 
 def quantize_litert(path, images):
-    """Quantize the convolutions of a LiteRT file, in place.
+    """Write LiteRT files whose convolutions have 8 bits.
+
+    As `quantize_openvino`, but the second way spans the extremes over all
+    images ("widest").
 
     Args:
-        path: The `.tflite` file.
+        path: The `.tflite` file in floating point.
         images: As in `quantize_openvino`.
+
+    Yields:
+        As `quantize_openvino`.
     """
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import qtyping, quantizer
@@ -71,15 +95,33 @@ def quantize_litert(path, images):
     signatures = Interpreter(str(path)).get_signature_list()
     ((signature, names),) = signatures.items()
     samples = [{names["inputs"][0]: image[None]} for image in pick(images)]
-    with _quiet():
-        job = quantizer.Quantizer(str(path))
-        for kind in _LITERT:
-            kind = qtyping.TFLOperationName(kind)
-            job.add_static_config(".*", kind, 8, 8)
-        ranges = job.calibrate({signature: samples})
-        result = job.quantize(ranges, enable_progress_report=False)
-    with _in_place_of(path) as new:
+    job = quantizer.Quantizer(str(path))
+    for kind in _LITERT:
+        kind = qtyping.TFLOperationName(kind)
+        job.add_static_config(".*", kind, 8, 8)
+    for name, parts in {
+        "average": [samples],
+        "widest": [[sample] for sample in samples],
+    }.items():
+        with _quiet():
+            ranges = [job.calibrate({signature: part}) for part in parts]
+            result = job.quantize(_unite(ranges), enable_progress_report=False)
+        new = _new_file(path, name)
         new.write_bytes(result.quantized_model)
+        yield name, new
+
+
+def _unite(results):
+    """Return the extremes of all tensors over the results of calibrations."""
+    united = {}
+    for tensors in results:
+        for name, found in tensors.items():
+            known = united.setdefault(name, found)
+            united[name] = known | {
+                "min": np.minimum(known["min"], found["min"]),
+                "max": np.maximum(known["max"], found["max"]),
+            }
+    return united
 
 
 def pick(images):
@@ -88,17 +130,10 @@ def pick(images):
     return [images[place] for place in np.unique(places.round().astype(int))]
 
 
-@contextlib.contextmanager
-def _in_place_of(path):
-    """Give a place to write to, and move what is there over `path`.
-
-    The old file may still be mapped to memory: it is never written to.
-    """
-    path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        yield Path(folder, path.name)
-        for file in Path(folder).iterdir():
-            os.replace(file, path.parent / file.name)
+def _new_file(path, name):
+    folder = Path(path).parent / name
+    folder.mkdir()
+    return folder / Path(path).name
 
 
 @contextlib.contextmanager

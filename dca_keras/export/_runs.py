@@ -48,8 +48,9 @@ def export_run(
 
     With 8 bits, "openvino_int8" and "litert_int8", the convolutions are
     quantized with scales that fit images of the run's validation split;
-    attention stays in floating point. Dice on that split is measured before
-    and after, and an export that loses too much is not kept.
+    attention stays in floating point. Two ways to fit them are tried, and the
+    one with the better Dice on that split is kept. Dice is measured before and
+    after, and an export that loses too much is not kept.
 
     Args:
         run: The folder of a run.
@@ -94,7 +95,7 @@ def export_run(
         most = MAX_DICE_LOSS if max_dice_loss is None else max_dice_loss
         check = DiceCheck(run, model, data_dir, most)
         options["calibration"] = check.calibration()
-        options["accept"] = check
+        options["choose"] = check
     bits = format.partition("_")[2] if format != "saved_model" else ""
     exported = _WRITERS[format](
         model,

@@ -29,18 +29,19 @@ def write_file(
     *,
     bounded=True,
     quantize=None,
-    accept=None,
+    choose=None,
     resizing=False,
 ):
     """Write a model in a runtime's format, and run it there.
 
     Args:
-        model, path, any_size, images, accept: As in `openvino`.
+        model, path, any_size, images, choose: As in `openvino`.
         suffix: Of the file.
         load: Function from a path to a function of images.
         options: Arguments of `keras.Model.export`.
         bounded: Whether a difference of more than 1e-3 is an error.
-        quantize: Function of the file's path that quantizes it; or `None`.
+        quantize: Function of the file's path that yields names and paths of
+            files in 8 bits, each in a folder of its own below; or `None`.
         resizing: Whether the runtime upsamples by an operation of its own.
 
     Returns:
@@ -56,24 +57,29 @@ def write_file(
     checked = check_images(model, images)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        temporary = Path(folder, path.name)
+        written = Path(folder, path.name)
         try:
-            _export(exported, temporary, options)
+            _export(exported, written, options)
+            found = {"float32": written}
             if quantize is not None:
-                quantize(temporary)
-            run = load(str(temporary))
-            difference = largest_difference(model, run, checked)
+                found = dict(quantize(written))
+            runs = {name: load(str(file)) for name, file in found.items()}
+            differences = {
+                name: largest_difference(model, run, checked)
+                for name, run in runs.items()
+            }
         except Exception as error:  # Converters and runtimes raise anything.
             raise ValueError(
                 f"{model.name} can't be exported as {suffix[1:]}"
                 f"{' with `any_size`' * any_size}: {_explain(error)}"
             ) from error
+        chosen = next(iter(runs)) if choose is None else choose(runs)
+        written, difference = found[chosen], differences[chosen]
         if bounded:
             check_difference(difference, f"{suffix} file")
-        if accept is not None:
-            accept(run)
         # Files that it refers to (OpenVINO's .bin) come first.
-        files = sorted(Path(folder).iterdir(), key=lambda f: f == temporary)
+        files = [f for f in written.parent.iterdir() if f.is_file()]
+        files.sort(key=lambda file: file == written)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             os.replace(file, path.parent / file.name)

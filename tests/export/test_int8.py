@@ -17,6 +17,10 @@ NEEDED = {
     "litert": ("ai_edge_litert", "ai_edge_quantizer"),
 }
 FORMATS = [pytest.param(name, marks=pytest.mark.slow) for name in NEEDED]
+WAYS = {
+    "openvino": {"average", "histogram"},
+    "litert": {"average", "widest"},
+}
 LOSS = "Dice on the validation split is 0.8000 and was 0.9000"
 
 
@@ -105,14 +109,37 @@ def test_the_command_says_dice_before_and_after(run, tmp_path, format):
         f"Dice on the validation split: {found['dice_before']:.4f} before, "
         f"{found['dice_after']:.4f} after" in done.stdout
     )
+    assert found["scale"] in WAYS[format]
     assert card["format"] == f"{format}_int8"
     assert path.with_suffix("").is_file()
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_keeps_the_file_that_scores_best(format, tmp_path):
+    need(format)
+    images = draw(4, (32, 48), 3)
+    found = {}
+
+    def choose(functions):
+        assert functions.keys() == WAYS[format]
+        found.update({k: function(images) for k, function in functions.items()})
+        return max(functions)
+
+    done = getattr(export, format)(
+        narrow_model("unet", True, (32, 48, 3)),
+        tmp_path / "unet",
+        calibration=images,
+        choose=choose,
+    )
+    kept = getattr(export, f"load_{format}")(str(done.path))(images)
+    assert difference(kept, found[max(found)]) == 0
+    assert difference(kept, found[min(found)]) > 0
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_keeps_no_file_that_loses_dice(run, monkeypatch, format):
     need(format)
-    scores = iter([0.9, 0.8])
+    scores = iter([0.9, 0.7, 0.8])
     monkeypatch.setattr(_accuracy, "run_dice", lambda *_: next(scores))
     before = read_all(run)
     done = call("export", run, "--format", f"{format}_int8")
