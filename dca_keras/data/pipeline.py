@@ -2,7 +2,9 @@
 
 import functools
 import itertools
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from dca_keras.data.prepared import prepare, prepared_grid, prepared_samples
 from dca_keras.data.samples import Sample
 
 SAMPLINGS = ("resize", "crop")
+# What is loaded at a time, at most: images, and values of images and masks.
+PART_IMAGES, PART_VALUES = 32, 2**24
 
 
 def make_dataset(
@@ -188,21 +192,37 @@ def _shuffle(dataset, seeds, buffer):
 
 
 def _loader(samples, size, calls):
-    """A function that maps indices to the pairs of an image and a mask."""
+    """A function that maps indices to the pairs of an image and a mask.
+
+    Parts of many indices are loaded at a time, by threads of Python. Calls
+    from tf.data, one for each image, would wait for the interpreter's lock.
+    """
     channels = samples[0].load()[0].shape[-1]
+    threads = os.cpu_count() if calls == tf.data.AUTOTUNE else calls
+    values = np.prod(size) * (channels + 1)
+    part = max(threads, min(PART_IMAGES, PART_VALUES // values))
 
     def load(index):
         image, mask = samples[index].load()
         return resize_image(image, size), resize_mask(mask, size)
 
-    def load_tensors(index):
-        image, mask = tf.numpy_function(load, [index], ["float32", "int32"])
+    def load_part(indices):
+        with ThreadPoolExecutor(threads) as pool:
+            images, masks = zip(*pool.map(load, indices), strict=True)
+        return np.stack(images), np.stack(masks)
+
+    def load_tensors(indices):
+        images, masks = tf.numpy_function(
+            load_part, [indices], ["float32", "int32"]
+        )
         return (
-            tf.ensure_shape(image, (*size, channels)),
-            tf.ensure_shape(mask, (*size, 1)),
+            tf.ensure_shape(images, (None, *size, channels)),
+            tf.ensure_shape(masks, (None, *size, 1)),
         )
 
-    return lambda indices: indices.map(load_tensors, num_parallel_calls=calls)
+    return lambda indices: (
+        indices.batch(part).map(load_tensors).prefetch(1).unbatch()
+    )
 
 
 def _check_start(epochs, first_step, steps):

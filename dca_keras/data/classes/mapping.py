@@ -155,7 +155,7 @@ class Classes:
         index = index[order]
         if values.dtype in ("uint8", "uint16"):
             table = np.arange(np.iinfo(values.dtype).max + 1)
-            return index[nearest(table, listed)][values]
+            return np.take(index[nearest(table, listed)], values)
         place = np.searchsorted(listed, values).clip(max=len(listed) - 1)
         other = listed[place] != values
         if other.any():
