@@ -103,6 +103,12 @@ def predict(
 
 
 @app.command()
+def profile(model: Many = ("double_unet",), output: Path = FOLDER):
+    """Where OpenVINO's time goes, in float32 and in 8 bits, and the limit."""
+    benchmarks.measure_profile(output, model, status.update)
+
+
+@app.command()
 def pipeline():
     """Images a second of the data pipeline, and of a plain loader."""
     print(benchmarks.measure_pipeline())

@@ -62,8 +62,8 @@ def inference_model(model, *, any_size=False, dtype=None):
     gone = {norm.name for norm in norms.values()}
     gone |= {x.name for x in model.layers if isinstance(x, _ONLY_IN_TRAINING)}
 
-    def call(layer, inputs, **kwargs):
-        return inputs if layer.name in gone else layer(inputs, **kwargs)
+    def call(layer, *args, **kwargs):
+        return args[0] if layer.name in gone else layer(*args, **kwargs)
 
     try:
         copied = keras.models.clone_model(

@@ -10,6 +10,7 @@ from benchmarks.growth import measure_growth
 from benchmarks.models import compare_inserted, compare_models
 from benchmarks.pipeline import measure_pipeline
 from benchmarks.prediction import measure_prediction
+from benchmarks.profile import measure_profile
 from benchmarks.race import Command, run_race
 from benchmarks.report import write_growth, write_report
 from benchmarks.startup import measure_startup
@@ -24,6 +25,7 @@ __all__ = [
     "measure_growth",
     "measure_pipeline",
     "measure_prediction",
+    "measure_profile",
     "measure_startup",
     "run_race",
     "write_growth",

@@ -68,7 +68,7 @@ def measure_formats(
             written = {
                 (dca, format): done
                 for dca in attention
-                for format, done in _export(
+                for format, done in export_formats(
                     zoo.create_model(name, shape, dca=dca, **options),
                     Path(folder) / str(dca),
                     formats,
@@ -117,7 +117,12 @@ def _command(format, done, shape):
     )
 
 
-def _export(model, folder, formats, progress):
+def export_formats(model, folder, formats=None, progress=lambda label: None):
+    """Write a model in formats, `None` for all, with drawn calibration images.
+
+    Returns:
+        A dictionary of the formats' `Exported`.
+    """
     from dca_keras import export
 
     written = {}

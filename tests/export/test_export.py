@@ -146,6 +146,17 @@ def test_a_convolution_that_others_read_keeps_its_norm():
     assert len(norms_of(inference_model(both))) == 1
 
 
+def test_operations_of_several_tensors_are_copied():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, padding="same")(inputs)
+    weights = keras.ops.softmax(keras.ops.multiply(x, x + 1))
+    model = keras.Model(inputs, layers.Conv2D(1, 1)(weights - x))
+    images = draw(2, (16, 16), 3)
+    expected = model.predict_on_batch(images)
+    copied = inference_model(model).predict_on_batch(images)
+    assert difference(copied, expected) < 1e-6
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
