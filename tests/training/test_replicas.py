@@ -68,18 +68,17 @@ def read_arrays(path, process):
         return {name: file[name] for name in file.files}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("many", "few"),
     [
-        (["pooled"], ["pooled"]),
-        pytest.param(
-            sorted(CASES.keys() - {"pooled", "volumes"}),
-            ["per_image", "compound", "tversky", "adamw"],
-            marks=pytest.mark.slow,
+        (
+            sorted(CASES.keys() - {"volumes"}),
+            ["pooled", "per_image", "compound", "tversky", "adamw"],
         ),
-        pytest.param(["volumes"], ["volumes"], marks=pytest.mark.slow),
+        (["volumes"], ["volumes"]),
     ],
-    ids=["pooled", "more losses", "volumes"],
+    ids=["losses", "volumes"],
 )
 def test_replicas_and_workers_equal_one_device(tmp_path, many, few):
     ports = free_ports(2)
