@@ -1,5 +1,6 @@
 """Files of a runtime's format: written, run, and put in place when right."""
 
+import itertools
 import os
 import re
 import tempfile
@@ -62,7 +63,8 @@ def write_file(
             _export(exported, written, options)
             found = {"float32": written}
             if quantize is not None:
-                found = dict(quantize(written))
+                count = 1 if choose is None else None  # Others are not seen.
+                found = dict(itertools.islice(quantize(written), count))
             runs = {name: load(str(file)) for name, file in found.items()}
             differences = {
                 name: largest_difference(model, run, checked)

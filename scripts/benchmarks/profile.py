@@ -50,7 +50,6 @@ def measure_profile(output, models=("double_unet",), progress=lambda _: None):
         for name in models:
             for dca in (False, True):
                 model = zoo.create_model(name, (SIDE, SIDE, 3), dca=dca)
-                model.name = f"{name}{'_dca' * dca}"
                 found = _profile(model, format, progress)
                 rows += [
                     {
