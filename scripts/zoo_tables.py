@@ -200,7 +200,7 @@ def _describe(first, results, warnings):
         kind += " and protocol"
         warnings = [
             "The best epoch was chosen on the images that are scored, as in "
-            "the paper: on new images scores are lower.",
+            "the paper, which favours them: expect less on new images.",
             *warnings,
         ]
     seconds = [result["training_seconds"] for _, result in results]

@@ -91,23 +91,18 @@ def _profile(model, format, progress):
     progress(f"{model.name}, {format}")
     with tempfile.TemporaryDirectory() as folder:
         done = export_formats(model, Path(folder), [format])[format]
-        graph = openvino.Core().read_model(done.path)
+        core = openvino.Core()
+        graph = core.read_model(done.path)
         shape = (1, *model.input_shape[1:])
         graph.reshape(shape)
         precision = "bf16" if format.endswith("_int8") else "f32"
-        request = (
-            openvino.Core()
-            .compile_model(
-                graph,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": precision,
-                    "INFERENCE_NUM_THREADS": 1,
-                    "PERF_COUNT": True,
-                },
-            )
-            .create_infer_request()
-        )
+        options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": 1,
+            "PERF_COUNT": True,
+        }
+        compiled = core.compile_model(graph, "CPU", options)
+        request = compiled.create_infer_request()
         image = np.random.default_rng(0).random(shape, "float32")
         request.infer([image])
         times = [_times(request, image) for _ in range(REPEATS)]
