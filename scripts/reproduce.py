@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 
 from dca_keras._files import replace_file
+from dca_keras.evaluation import evaluate_run
 from dca_keras.recipe import make_recipe
 from dca_keras.run import Run
 from dca_keras.zoo import list_models
-from zoo_tables import is_full, write_tables
+from zoo_tables import LAST, is_full, write_tables
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
 # What happens to the skips, as the fields of a recipe.
@@ -45,7 +46,8 @@ def reproduce(
 ):
     """Train every model in every variant with every seed, on every fold.
 
-    Finished runs are kept, and a training that was stopped is resumed.
+    Finished runs are kept, and a training that was stopped is resumed. The
+    model of each run's last epoch is scored too.
 
     Args:
         data: Name of a data set.
@@ -54,7 +56,7 @@ def reproduce(
         seeds: Integers.
         runs: The folder for the runs.
         results: The folder that gets each run's `metrics.json`, named after
-            the run.
+            the run; those of the last epoch are in `last_epoch` there.
         folds: The number of folds of a cross-validation; None trains on the
             data set's own split.
         console: The `rich` console for the progress.
@@ -85,9 +87,12 @@ def reproduce(
     for recipe in recipes:
         run = Run(Path(runs) / _result_name(recipe))
         train(recipe, run.folder, resume=True, console=console)
-        copy = Path(results) / f"{run.folder.name}.json"
-        with replace_file(copy) as temporary:
-            shutil.copyfile(run.path("metrics"), temporary)
+        last = Run(run.folder / LAST)
+        evaluate_run(run, console=console, epoch="last", output=last.folder)
+        for scored, folder in ((run, results), (last, Path(results) / LAST)):
+            copy = Path(folder) / f"{run.folder.name}.json"
+            with replace_file(copy) as temporary:
+                shutil.copyfile(scored.path("metrics"), temporary)
 
 
 def main(

@@ -7,7 +7,15 @@ from dca_keras._files import write_text
 from dca_keras.evaluation import compare
 from dca_keras.recipe import Recipe, complete, make_recipe
 from dca_keras.zoo import list_models
-from zoo_volume_tables import is_volume, list_seeds, name_files, volume_table
+from zoo_volume_tables import (
+    LAST,
+    LAST_EPOCH,
+    is_last,
+    is_volume,
+    list_seeds,
+    name_files,
+    volume_table,
+)
 
 HEADINGS = {
     "plain": "plain",
@@ -55,7 +63,9 @@ def make_tables(zoo):
     paper = _read(zoo / "paper.json")
     peers = _read(zoo / "peers.json")
     groups = {}
-    for path in sorted((zoo / "results").glob("*.json")):
+    paths = (zoo / "results").rglob("*.json")
+    # The last epoch of a run follows its best one.
+    for path in sorted(paths, key=lambda x: (x.name, x.parent.name == LAST)):
         result = _read(path)
         result.setdefault("split", result.get("part"))
         if "recipe" in result:
@@ -64,7 +74,9 @@ def make_tables(zoo):
         result
         for results in groups.values()
         for _, result in results
-        if is_full(result["recipe"]) and result["protocol"] == "paper"
+        if is_full(result["recipe"])
+        and result["protocol"] == "paper"
+        and not is_last(result)
     ]
     tables = [_paper_table(paper, full)]
     for results in groups.values():
@@ -104,7 +116,9 @@ def _setting(result):
         free += ("patch_size",)
     recipe = complete(result["recipe"]).items()
     recipe = {k: v for k, v in recipe if k not in free}
-    return json.dumps([recipe, result["split"]], sort_keys=True)
+    return json.dumps(
+        [recipe, result["split"], is_last(result)], sort_keys=True
+    )
 
 
 def _paper_table(paper, full):
@@ -198,6 +212,10 @@ def _describe(first, results, warnings):
     kind = "the paper's recipe" if is_full(recipe) else "reduced"
     if first["protocol"] == "paper":
         kind += " and protocol"
+    if is_last(first):
+        kind += ", last epoch"
+        warnings = [LAST_EPOCH, *warnings]
+    elif first["protocol"] == "paper":
         warnings = [
             "The best epoch was chosen on the images that are scored, as in "
             "the paper, which favours them: expect less on new images.",

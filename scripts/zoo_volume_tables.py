@@ -4,12 +4,22 @@ import re
 
 from dca_keras.evaluation import compare
 
+LAST = "last_epoch"  # The folder of the last epochs' scores.
+LAST_EPOCH = (
+    "Of every run the last epoch was scored, which no images chose: "
+    "`dca-keras evaluate RUN --epoch last --output RUN/last_epoch`."
+)
 COLUMNS = "skips | seeds | Dice | 95 % interval | minus plain | 95 % interval"
 
 
 def is_volume(result):
     """Whether a result is one of a model of volumes."""
     return len(result["recipe"]["image_size"]) == 3
+
+
+def is_last(result):
+    """Whether a result is that of a run's last epoch, not of its best."""
+    return result.get("epoch") == "last"
 
 
 def volume_table(results, headings, peers):
@@ -98,12 +108,17 @@ def list_seeds(pairs):
 
 def name_files(pairs):
     """Return a pattern of the names that the results' files have."""
-    stem = pairs[0][0].name.rsplit("-seed", 1)[0]
-    return f"`{re.sub(r'-fold.*', '-fold*', stem)}-seed*.json`"
+    path, result = pairs[0]
+    stem = path.name.rsplit("-seed", 1)[0]
+    folder = f"{LAST}/" if is_last(result) else ""
+    return f"`{folder}{re.sub(r'-fold.*', '-fold*', stem)}-seed*.json`"
 
 
 def _describe(first, results, warnings, peers):
     recipe, hardware = first["recipe"], first["hardware"]
+    kind = "volumes, last epoch" if is_last(first) else "volumes"
+    if is_last(first):
+        warnings = [LAST_EPOCH, *warnings]
     minutes = [result["training_seconds"] / 60 for _, result in results]
     sources = [
         f"{peer['name']}: {peer['source']}, on other cases than ours."
@@ -111,7 +126,7 @@ def _describe(first, results, warnings, peers):
     ]
     sides = "×".join(map(str, recipe["image_size"]))
     return [
-        f"### `{first['model']}` on {_data_name(first)}, volumes",
+        f"### `{first['model']}` on {_data_name(first)}, {kind}",
         "",
         f"`{first['command']}`, and the same with other seeds and `--no-dca`. "
         f"{recipe['epochs']} epochs, crops of {sides} voxels, widths "

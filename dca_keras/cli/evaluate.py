@@ -28,23 +28,28 @@ def evaluate(
         "Compare at the size the model works at, as published (resized), or "
         "at each image's own (original); original for crops and volumes.",
     ) = None,
+    epoch: Annotated[
+        str,
+        typer.Option(
+            help="Of a run: best, on the validation split, or last, which "
+            "needs `--output`."
+        ),
+    ] = "best",
     saved_model: optional(
         Path, "Instead of a run: a SavedModel that `export` wrote."
     ) = None,
     data: optional(str, "Of a SavedModel: the data set, such as glas.") = None,
     image_size: ImageSize = None,
-    output: optional(Path, "Of a SavedModel: the folder to write to.") = None,
+    output: optional(
+        Path, "The folder to write to; if not given, the run's own."
+    ) = None,
 ):
     """Score a trained model on a split of a data set.
 
     Writes metrics.json, metrics.csv, report.html and predictions.png beside
     the model, or into OUTPUT.
     """
-    of_saved_model = {
-        "--data": data,
-        "--output": output,
-        "--image-size": image_size,
-    }
+    of_saved_model = {"--data": data, "--image-size": image_size}
     if (run is None) == (saved_model is None):
         raise ValueError("Give a RUN, or `--saved-model PATH`, and not both.")
     if saved_model is None:
@@ -56,8 +61,16 @@ def evaluate(
             )
         from dca_keras.evaluation import evaluate_run
 
-        scores = evaluate_run(run, split, data_dir, console=err, grid=grid)
+        scores = evaluate_run(
+            *(run, split, data_dir),
+            console=err,
+            grid=grid,
+            epoch=epoch,
+            output=output,
+        )
     else:
+        if epoch != "best":
+            raise ValueError("`--epoch` can be given with a RUN only.")
         if data is None or output is None:
             raise ValueError("`--saved-model` needs `--data` and `--output`.")
         scores = _evaluate_saved_model(

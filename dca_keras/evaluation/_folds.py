@@ -14,8 +14,9 @@ def merge_folds(results, partial=False):
     """Put the folds of one cross-validation together.
 
     Runs belong to one cross-validation if their recipes differ in nothing but
-    the fold, what follows from the fold's images, and the seed; if a fold is
-    there several times, the seed has to be the same as well.
+    the fold, what follows from the fold's images, and the seed, and if the
+    same epoch, the best or the last, was scored; if a fold is there several
+    times, the seed has to be the same as well.
 
     Args:
         results: What `metrics.json` of each run holds, by path.
@@ -68,7 +69,8 @@ def _repeats(group):
 
 
 def _loose_key(result):
-    return json.dumps(_common(result["recipe"]), sort_keys=True)
+    key = [_common(result["recipe"]), result["epoch"]]
+    return json.dumps(key, sort_keys=True)
 
 
 def _with_seed(result):

@@ -51,7 +51,7 @@ def case_scores(result):
 
 
 def group_by_recipe(results):
-    """Put results, by path, in a dictionary for each recipe."""
+    """Put results, by path, in a dictionary for each recipe and epoch."""
     groups = {}
     for path, result in results.items():
         recipe = result.get("recipe")
@@ -59,7 +59,7 @@ def group_by_recipe(results):
         if recipe is not None:
             recipe = complete(recipe).items()
             kept = {k: v for k, v in recipe if k not in _INCIDENTAL}
-            key = json.dumps(kept, sort_keys=True)
+            key = json.dumps([kept, result["epoch"]], sort_keys=True)
         groups.setdefault(key, {})[path] = result
     return list(groups.values())
 
@@ -97,7 +97,9 @@ def _read_result(path):
         if len(classes) == 1:  # Older runs call any single class foreground.
             classes = ["foreground"]
         result["classes"] = classes
-        result.setdefault("grid", "resized")  # Earlier versions had no other.
+        # Earlier versions had no other.
+        result.setdefault("grid", "resized")
+        result.setdefault("epoch", "best")
         for key in ("data", "images", "cases", *_SHARED):
             result[key]
         return result | {"names": {_name(row) for row in result["per_image"]}}

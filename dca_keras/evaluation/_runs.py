@@ -21,6 +21,8 @@ def evaluate_run(
     data_dir: str | Path | None = None,
     console: Console | None = None,
     grid: str | None = None,
+    epoch: str = "best",
+    output: str | Path | None = None,
 ) -> dict:
     """Score a run's model, and write the scores and pictures beside it.
 
@@ -37,6 +39,10 @@ def evaluate_run(
             the model works at, as published, or `"original"`, each image's
             own; None is "original" for a run that was trained on crops or
             volumes, and else "resized".
+        epoch: `"best"` or `"last"`: the epoch that was best on the validation
+            split, or the last one, which owes nothing to that split's images.
+        output: The folder to write to; None is the run's own, which holds
+            the scores of the best epoch only.
 
     Returns:
         A dictionary: what `evaluate_model` returns, what was scored, and how
@@ -46,11 +52,18 @@ def evaluate_run(
 
     Raises:
         ValueError: If the run can't be loaded, or the data set can't be read
-            or lacks samples that it had.
+            or lacks samples that it had; or the last epoch's scores would
+            stand where the best one's belong.
     """
     run = run if isinstance(run, Run) else Run(run)
     check_split(split)
-    model, recipe = run.load_model(), run.recipe
+    output = run.folder if output is None else Path(output)
+    if epoch == "last" and output.resolve() == run.folder.resolve():
+        raise ValueError(
+            "`output` must be given for the last epoch, and not be the run's "
+            f"folder, {run.folder}, which holds the scores of the best epoch."
+        )
+    model, recipe = run.load_model(epoch), run.recipe
     grid = run_grid(run, grid)
     splits = run.read_splits(data_dir)
     facts = {
@@ -61,6 +74,7 @@ def evaluate_run(
         "data": recipe.data,
         "protocol": recipe.protocol,
         "split": split,
+        "epoch": epoch,
         "parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         **_summarize_history(run),
         "command": run.command,
@@ -69,7 +83,7 @@ def evaluate_run(
     return evaluate_on(
         model,
         _find_samples(splits, run.samples[split]),
-        run.folder,
+        output,
         image_size=recipe.image_size,
         batch_size=recipe.batch_size,
         grid=grid,

@@ -47,7 +47,8 @@ DEFINITIONS = {
 def name_model(result):
     """Return the name of a result's model, such as "unet with DCA"."""
     variant = result.get("variant") or ("dca" if result.get("dca") else "plain")
-    return result["model"] + VARIANTS.get(variant, f" ({variant})")
+    name = result["model"] + VARIANTS.get(variant, f" ({variant})")
+    return name + " at the last epoch" * (result.get("epoch") == "last")
 
 
 def name_data(result):
@@ -71,6 +72,8 @@ def find_warnings(result):
         found.append(
             "The model was trained on these images: the scores are too high."
         )
+    elif result.get("epoch") == "last":
+        pass  # No images chose it.
     elif protocol == "paper":
         found.append(
             "The best epoch was chosen on these images, as in the paper: the "

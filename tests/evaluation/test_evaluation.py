@@ -18,6 +18,7 @@ from dca_keras.data import (
     resize_mask,
 )
 from dca_keras.evaluation import (
+    compare,
     evaluate_dataset,
     evaluate_model,
     evaluate_on,
@@ -27,6 +28,7 @@ from dca_keras.evaluation._scores import SCORES
 from dca_keras.export import saved_model
 from dca_keras.metrics import DiceScore, IoU
 from dca_keras.prediction import load_run
+from dca_keras.run import Run
 from tests.evaluation.test_scores import independent_scores
 from tests.tiny_run import read_all, tiny_recipe, write_images, write_run
 
@@ -292,6 +294,31 @@ def test_scores_a_run(run):
     assert other["split"] == "val"
 
 
+def test_scores_the_last_epoch_elsewhere(run, tmp_path):
+    best = evaluate_run(run)
+    assert best["epoch"] == "best"
+    before = read_all(run)
+    for output in (None, run, run / "." / ".." / run.name):
+        with pytest.raises(ValueError, match="`output` must be given for the"):
+            evaluate_run(run, epoch="last", output=output)
+    with pytest.raises(ValueError, match="must be 'best' or 'last'.*'first'"):
+        evaluate_run(run, epoch="first", output=tmp_path / "other")
+    model = Run(run).load_model()
+    *others, bias = model.get_weights()
+    model.set_weights([*others, bias + 1e6])  # Everything is foreground.
+    model.save(run / "last.keras")
+    last = evaluate_run(run, epoch="last", output=tmp_path / "last")
+    assert last["epoch"] == "last"
+    assert last["foreground"]["recall"]["mean"] == 1 > best["dice"]
+    written = json.loads((tmp_path / "last" / "metrics.json").read_text())
+    assert written == last
+    assert "last epoch" in (tmp_path / "last" / "report.html").read_text()
+    (run / "last.keras").unlink()
+    assert read_all(run) == before
+    (first, second) = compare([run, tmp_path / "last"])["groups"]
+    assert (first["name"], second["name"]) == ("unet", "unet at the last epoch")
+
+
 def test_says_when_the_test_split_was_not_held_out(tmp_path, data_dir):
     recipe = tiny_recipe(data_dir, protocol="paper")
     run = write_run(tmp_path / "run", recipe)
@@ -385,6 +412,12 @@ COMMANDS = [
     ([], "Give a RUN, or `--saved-model PATH`"),
     (["run", "--saved-model", "path"], "and not both"),
     (["run", "--data", "glas"], "--data can be given with `--saved-model`"),
+    (["run", "--epoch", "last"], "`--output` must be given for the last"),
+    (
+        ["--saved-model", "m", "--data", "glas", "--output", "o"]
+        + ["--epoch", "last"],
+        "`--epoch` can be given with a RUN only",
+    ),
     (["--saved-model", "path", "--data", "glas"], "needs `--data` and `--out"),
     (["nowhere"], "is missing, so nowhere is not the folder of a run"),
 ]

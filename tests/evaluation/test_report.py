@@ -145,12 +145,26 @@ def test_warns_of_scores_that_say_little(protocol, split, cases, expected):
     assert expected in "".join(found)
 
 
+@pytest.mark.parametrize(
+    "protocol, split", [("paper", "test"), ("held_out", "val")]
+)
+def test_no_images_chose_the_last_epoch(protocol, split):
+    result = {"split": split, "protocol": protocol, "cases": 50}
+    assert len(find_warnings(result)) == 1
+    assert not find_warnings(result | {"epoch": "last"})
+
+
 NAMES = [
     ({"model": "unet", "dca": False}, "unet"),
     ({"model": "unet", "dca": True}, "unet with DCA"),
     ({"model": "unet", "variant": "plain"}, "unet"),
     ({"model": "unet", "variant": "dca_channel"}, "unet with DCA's channel"),
     ({"model": "unet", "variant": "new"}, "unet (new)"),
+    ({"model": "unet", "dca": True, "epoch": "best"}, "unet with DCA"),
+    (
+        {"model": "unet", "dca": 1, "epoch": "last"},
+        "unet with DCA at the last epoch",
+    ),
 ]
 
 

@@ -90,8 +90,29 @@ def test_a_cell_is_what_its_files_say(zoo):
     assert rows["DCA"][0] == "not run"
 
 
+def test_the_last_epoch_has_a_table_of_its_own(zoo):
+    best, last = [
+        text.split("###")[0]
+        for text in (zoo / "README.md").read_text().split(" on blobs, reduced")
+    ][1:]
+    assert "last epoch" not in best
+    assert last.startswith(", last epoch\n") and "--epoch last" in last
+    (row,) = [x for x in last.splitlines() if x.startswith("| plain |")]
+    cells = [cell.strip() for cell in row.split("|")[2:-1]]
+    name = "last_epoch/unet-plain-blobs-reduced-seed"
+    assert cells[-1] == f"`{name}*.json`"
+    results = [
+        json.loads((zoo / "results" / f"{name}{seed}.json").read_text())
+        for seed in (0, 1)
+    ]
+    assert {result["epoch"] for result in results} == {"last"}
+    dice = [result["foreground"]["dice"]["mean"] for result in results]
+    assert float(cells[1]) == pytest.approx(sum(dice) / 2, abs=5.1e-5)
+
+
 def test_a_single_run_has_a_row(zoo, tmp_path):
     alone = shutil.copytree(zoo, tmp_path / "zoo")
+    shutil.rmtree(alone / "results" / "last_epoch")
     kept, *others = sorted((alone / "results").glob("*-plain-*"))
     for path in [*others, *(alone / "results").glob("*-dca_control-*")]:
         path.unlink()
@@ -108,7 +129,7 @@ def test_volumes_have_a_table_of_their_own(zoo, tmp_path):
     peer = {"name": "Theirs", "source": "a journal", "dice": {"nerve": 0.91}}
     (made / "peers.json").write_text(json.dumps({"blobs": [peer]}))
     dice = {}
-    for path in (made / "results").iterdir():
+    for path in (made / "results").glob("*.json"):
         result = json.loads(path.read_text())
         result["recipe"] |= {"image_size": [16, 32, 32], "data_dir": "blobs"}
         if result["dca"]:
@@ -181,7 +202,7 @@ def test_the_papers_recipe_has_its_cell(zoo, tmp_path, protocol):
 def test_the_repositorys_tables_are_what_its_files_say():
     text = (ZOO / "README.md").read_text(encoding="utf-8")
     assert make_tables(ZOO) in text
-    for path in (ZOO / "results").glob("*.json"):
+    for path in (ZOO / "results").rglob("*.json"):
         written = path.read_text(encoding="utf-8")
         assert not ABSOLUTE.search(written), path
 
@@ -225,7 +246,7 @@ def test_folds_are_one_row(zoo, tmp_path):
         filters=(4, 4, 4),
         epochs=1,
     )
-    names = sorted(path.name for path in (made / "results").iterdir())
+    names = sorted(path.name for path in (made / "results").glob("*.json"))
     assert names[2] == "unet-plain-blobs-reduced-fold0of2-seed0.json"
     results = [
         json.loads((made / "results" / name).read_text()) for name in names[2:]
@@ -243,7 +264,7 @@ def test_folds_are_one_row(zoo, tmp_path):
 def test_results_of_earlier_versions_stand_beside_later_ones(zoo, tmp_path):
     made = shutil.copytree(zoo, tmp_path / "zoo")
     before = make_tables(made)
-    path = min((made / "results").iterdir())
+    path = min((made / "results").glob("*.json"))
     result = json.loads(path.read_text())
     del result["recipe"]["shown_channels"], result["recipe"]["minutes"]
     path.write_text(json.dumps(result))
