@@ -83,7 +83,13 @@ def make_table(zoo):
                 mean = found and f"{sum(found) / len(found):.4f}"
                 cells.append(mean or MISSING)
             lines.append(f"| `{model}` | {name} | {' | '.join(cells)} |")
-    lines += ["", MARK, "", "Ours, the mean Dice of cases and trainings, in whatever number format:", ""]
+    lines += [
+        "",
+        MARK,
+        "",
+        "Ours, the mean Dice of cases and trainings in any number format:",
+        "",
+    ]
     for column in columns:
         counts = [len(scores[key]) for key in scores if key[-1] == column]
         lines.append(f"- {column}; trainings a model: {_range(counts)}")

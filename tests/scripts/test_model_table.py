@@ -42,7 +42,7 @@ def test_what_was_not_measured_is_said_to_be_so(tmp_path):
     zoo = tmp_path / "zoo"
     shutil.copytree(ZOO, zoo)
     kept = "unet-plain-dsb2018-reduced-seed1.json"
-    for path in (zoo / "results").iterdir():
+    for path in (zoo / "results").glob("*.json"):
         if path.name != kept:
             path.unlink()
     benchmark = zoo / "benchmarks" / "models.json"
