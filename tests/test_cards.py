@@ -7,6 +7,7 @@ import re
 import pytest
 
 from dca_keras.zoo import list_models
+from zoo_tables import HEADINGS
 
 ZOO = pathlib.Path(__file__).resolve().parents[1] / "zoo"
 # The README's tables are written by a program, see test_reproduce.py.
@@ -42,3 +43,25 @@ def test_a_row_is_what_its_file_says(row):
     assert f"{result['iou']:.4f}" == iou
     assert str(result["best_epoch"]) == best_epoch
     assert not re.search(r"/(work|root|home|tmp)/", text)
+
+
+def test_the_table_of_chosen_and_last_epochs_is_what_its_files_say():
+    text = (ZOO / "unet.md").read_text(encoding="utf-8")
+    table = text.split("| chosen epoch |")[1].split("\n\n")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) == 4
+    for row in rows:
+        heading, seeds, *cells = [x.strip() for x in row.strip("|").split("|")]
+        (variant,) = [
+            name
+            for name, words in HEADINGS.items()
+            if words.removesuffix(", ours") == heading
+        ]
+        for place, folder in ((0, ""), (2, "last_epoch/")):
+            dsc = []
+            for seed in seeds.split(", "):
+                name = f"{folder}unet-{variant}-monuseg-bfloat16-seed{seed}"
+                path = ZOO / "results" / f"{name}.json"
+                dsc.append(json.loads(path.read_text())["published"]["dsc"])
+            assert cells[place] == ", ".join(f"{x:.4f}" for x in dsc)
+            assert cells[place + 1] == f"{sum(dsc) / len(dsc):.4f}"

@@ -63,6 +63,7 @@ def find_warnings(result):
     """Return what to know before believing a result, as sentences."""
     found = []
     split, protocol = result["split"], result.get("protocol")
+    chosen = result.get("epoch") != "last"  # No images choose the last one.
     if protocol is None:
         found.append(
             "Whether the model was trained on some of these images is not "
@@ -72,15 +73,13 @@ def find_warnings(result):
         found.append(
             "The model was trained on these images: the scores are too high."
         )
-    elif result.get("epoch") == "last":
-        pass  # No images chose it.
-    elif protocol == "paper":
+    elif chosen and protocol == "paper":
         found.append(
             "The best epoch was chosen on these images, as in the paper: the "
             "scores are too high. They can be compared with the paper's, and "
             "say little about new images."
         )
-    elif split == "val":
+    elif chosen and split == "val":
         found.append(
             "The best epoch was chosen on these images: the scores are "
             "somewhat too high."

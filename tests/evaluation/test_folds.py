@@ -115,3 +115,13 @@ def test_the_command_says_which_run_held_out_what(tmp_path):
     assert written["groups"][0]["runs"][0]["folds"][0]["fold"] == "0/3"
     result = CliRunner().invoke(app, [*words[:2], "--partial"])
     assert result.exit_code == 0, result.output
+
+
+def test_folds_of_the_last_epoch_are_another_result(tmp_path):
+    best, last = (write_folds(tmp_path / name) for name in ("best", "last"))
+    for run in last:
+        result = json.loads((run / "metrics.json").read_text())
+        text = json.dumps(result | {"epoch": "last"})
+        (run / "metrics.json").write_text(text)
+    names = [group["name"] for group in compare([*best, *last])["groups"]]
+    assert names == ["unet", "unet at the last epoch"]

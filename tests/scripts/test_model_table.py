@@ -59,3 +59,18 @@ def test_what_was_not_measured_is_said_to_be_so(tmp_path):
     milliseconds = f"{1e3 * step['seconds']:.0f}"
     assert found["vnet", "DCA"]["ms a step"] == milliseconds
     assert "monuseg_512, ours" not in found["unet", "plain"]
+
+
+def test_a_training_counts_once_in_any_number_format(tmp_path):
+    zoo = tmp_path / "zoo"
+    shutil.copytree(ZOO, zoo)
+    before = make_table(zoo)
+    twin = zoo / "results" / "unet-plain-dsb2018-reduced-seed1.json"
+    result = json.loads(twin.read_text())
+    result["recipe"]["dtype"] = "float64"
+    result["over_cases"]["foreground"]["dice"]["mean"] = 0.0
+    twin.with_name("zz.json").write_text(json.dumps(result))
+    assert make_table(zoo) == before
+    result["seed"] = 9
+    twin.with_name("zz.json").write_text(json.dumps(result))
+    assert make_table(zoo) != before
