@@ -18,7 +18,8 @@ from dca_keras.evaluation import evaluate_run
 from dca_keras.recipe import make_recipe
 from dca_keras.run import Run
 from dca_keras.zoo import list_models
-from zoo_tables import LAST, is_full, write_tables
+from zoo_results import LAST
+from zoo_tables import is_full, write_tables
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
 # What happens to the skips, as the fields of a recipe.

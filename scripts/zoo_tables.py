@@ -7,15 +7,15 @@ from dca_keras._files import write_text
 from dca_keras.evaluation import compare
 from dca_keras.recipe import Recipe, complete, make_recipe
 from dca_keras.zoo import list_models
-from zoo_volume_tables import (
+from zoo_results import (
     LAST,
     LAST_EPOCH,
     is_last,
     is_volume,
     list_seeds,
     name_files,
-    volume_table,
 )
+from zoo_volume_tables import volume_table
 
 HEADINGS = {
     "plain": "plain",
