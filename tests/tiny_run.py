@@ -40,7 +40,9 @@ def tiny_recipe(data_dir, **overrides):
 def write_run(folder, recipe):
     """What training leaves, without the training: the weights are random."""
     folder.mkdir()
-    recipe.build_model().save(folder / "model.keras")
+    model = recipe.build_model()
+    for name in ("model.keras", "last.keras"):
+        model.save(folder / name)
     splits = recipe.read_dataset()
     samples = {
         part: [sample.name for sample in getattr(splits, part)]

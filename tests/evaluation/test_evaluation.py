@@ -297,23 +297,22 @@ def test_scores_a_run(run):
 def test_scores_the_last_epoch_elsewhere(run, tmp_path):
     best = evaluate_run(run)
     assert best["epoch"] == "best"
+    model = Run(run).load_model()
+    *others, bias = model.get_weights()
+    model.set_weights([*others, bias + 1e6])  # Everything is foreground.
+    model.save(run / "last.keras")
     before = read_all(run)
     for output in (None, run, run / "." / ".." / run.name):
         with pytest.raises(ValueError, match="`output` must be given for the"):
             evaluate_run(run, epoch="last", output=output)
     with pytest.raises(ValueError, match="must be 'best' or 'last'.*'first'"):
         evaluate_run(run, epoch="first", output=tmp_path / "other")
-    model = Run(run).load_model()
-    *others, bias = model.get_weights()
-    model.set_weights([*others, bias + 1e6])  # Everything is foreground.
-    model.save(run / "last.keras")
     last = evaluate_run(run, epoch="last", output=tmp_path / "last")
     assert last["epoch"] == "last"
     assert last["foreground"]["recall"]["mean"] == 1 > best["dice"]
     written = json.loads((tmp_path / "last" / "metrics.json").read_text())
     assert written == last
     assert "last epoch" in (tmp_path / "last" / "report.html").read_text()
-    (run / "last.keras").unlink()
     assert read_all(run) == before
     (first, second) = compare([run, tmp_path / "last"])["groups"]
     assert (first["name"], second["name"]) == ("unet", "unet at the last epoch")
