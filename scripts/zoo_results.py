@@ -2,6 +2,23 @@
 
 import re
 
+from dca_keras.recipe import Recipe
+
+# What a variant's command has that DCA's has not.
+OPTIONS = {
+    "plain": "--no-dca",
+    "dca_control": "--no-channel-attention --no-spatial-attention",
+    "dca_channel": "--no-spatial-attention",
+    "dca_spatial": "--no-channel-attention",
+    "dca_identity": "--start identity",
+}
+# The fields of a recipe that say what happens to the skips, as DCA has them.
+SKIPS = {
+    "dca": True,
+    "start": "paper",
+    "channel_attention": True,
+    "spatial_attention": True,
+}
 LAST = "last_epoch"  # The folder of the last epochs' scores.
 LAST_EPOCH = (
     "Of every run the last epoch was scored, which no images chose: "
@@ -17,6 +34,29 @@ def is_volume(result):
 def is_last(result):
     """Whether a result is that of a run's last epoch, not of its best."""
     return result.get("epoch") == "last"
+
+
+def name_commands(results):
+    """Return the commands that trained the runs of a table, as text."""
+    # The recipe of a model with DCA names all that follows from the data.
+    first = max((result for _, result in results), key=lambda r: r["dca"])
+    seeds = {result["seed"] for _, result in results}
+    variants = {result["variant"] for _, result in results}
+    recipe = first["recipe"] | SKIPS | {"seed": min(seeds)}
+    text = f"`{Recipe.from_dict(recipe).command()}`"
+    other = [f"`{OPTIONS[x]}`" for x in OPTIONS if x in variants]
+    if len(seeds) > 1:
+        other.append("other seeds")
+    if other:
+        text += ", and the same with " if "dca" in variants else " with "
+        text += " and ".join(filter(None, [", ".join(other[:-1]), other[-1]]))
+    return text
+
+
+def name_length(values):
+    """Return the range of some durations, as text."""
+    ends = sorted({f"{min(values):.0f}", f"{max(values):.0f}"}, key=float)
+    return " to ".join(ends)
 
 
 def list_seeds(pairs):

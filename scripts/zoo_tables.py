@@ -5,15 +5,18 @@ from pathlib import Path
 
 from dca_keras._files import write_text
 from dca_keras.evaluation import compare
-from dca_keras.recipe import Recipe, complete, make_recipe
+from dca_keras.recipe import complete, make_recipe
 from dca_keras.zoo import list_models
 from zoo_results import (
     LAST,
     LAST_EPOCH,
+    SKIPS,
     is_last,
     is_volume,
     list_seeds,
+    name_commands,
     name_files,
+    name_length,
 )
 from zoo_volume_tables import volume_table
 
@@ -32,8 +35,6 @@ PAPER_DATA = {
     "kvasir_seg": "Kvasir-SEG",
     "synapse": "Synapse",
 }
-# The fields of a recipe that say what happens to the skips.
-SKIPS = ("dca", "start", "channel_attention", "spatial_attention")
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
@@ -176,7 +177,8 @@ def _other_table(paper, results):
         "| IoU | HD95 | published DSC | paper's, full recipe | results |",
         "|---|---|" + "---:|" * 8 + "---|",
     ]
-    for name in HEADINGS:
+    # Controls have a row where they were run.
+    for name in [x for x in HEADINGS if x in ("plain", "dca", *variants)]:
         pairs, group = by_variant[name], groups.get(name)
         published = paper.get(name, {}).get(first["model"], {})
         paper_cell = published.get(first["data"])
@@ -212,6 +214,8 @@ def _describe(first, results, warnings):
     kind = "the paper's recipe" if is_full(recipe) else "reduced"
     if first["protocol"] == "paper":
         kind += " and protocol"
+    if recipe["dtype"] != "float32":
+        kind += f", {recipe['dtype'].replace('_', ' ')}"
     if is_last(first):
         kind += ", last epoch"
         warnings = [LAST_EPOCH, *warnings]
@@ -225,12 +229,10 @@ def _describe(first, results, warnings):
     return [
         f"### `{first['model']}` on {data}, {kind}",
         "",
-        f"`{Recipe.from_dict(recipe).command()}`, and the same with other "
-        "seeds, `--no-dca`, "
-        "`--no-channel-attention` and `--no-spatial-attention`. "
+        f"{name_commands(results)}. "
         f"{recipe['epochs']} epochs, {'×'.join(map(str, recipe['image_size']))}"
         f" pixels, {first['images']} images in {first['cases']} cases; "
-        f"{min(seconds):.0f} to {max(seconds):.0f} seconds of training a run "
+        f"{name_length(seconds)} seconds of training a run "
         f"on {hardware['processor']}, {hardware['cpus']} cores. "
         f"Dice, IoU and HD95 ({first['distance_unit']}) are means over seeds "
         "and cases. The intervals cover the choice of both (nested bootstrap, "

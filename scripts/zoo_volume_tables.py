@@ -1,7 +1,14 @@
 """The tables of `zoo/README.md` for models of volumes."""
 
 from dca_keras.evaluation import compare
-from zoo_results import LAST_EPOCH, is_last, list_seeds, name_files
+from zoo_results import (
+    LAST_EPOCH,
+    is_last,
+    list_seeds,
+    name_commands,
+    name_files,
+    name_length,
+)
 
 COLUMNS = "skips | seeds | Dice | 95 % interval | minus plain | 95 % interval"
 
@@ -15,8 +22,7 @@ def volume_table(results, headings, peers):
         peers: By the data set's folder what others published: dictionaries
             with `name`, `source` and `dice`, which is by class.
     """
-    # The command of a model with DCA names all that follows from the data.
-    first = max((result for _, result in results), key=lambda r: r["dca"])
+    first = results[0][1]
     variants = [
         name
         for name in headings
@@ -99,11 +105,11 @@ def _describe(first, results, warnings, peers):
     return [
         f"### `{first['model']}` on {_data_name(first)}, {kind}",
         "",
-        f"`{first['command']}`, and the same with other seeds and `--no-dca`. "
+        f"{name_commands(results)}. "
         f"{recipe['epochs']} epochs, crops of {sides} voxels, widths "
         f"{', '.join(map(str, recipe['filters'] or ['its own']))}; "
         f"{first['images']} volumes in {first['cases']} cases held out; "
-        f"{min(minutes):.0f} to {max(minutes):.0f} minutes of training a run "
+        f"{name_length(minutes)} minutes of training a run "
         f"on {hardware['processor']}, {hardware['cpus']} cores. HD95 and "
         f"ASSD are in {first['distance_unit']}. Scores are "
         "means over seeds and cases; the intervals cover the choice of both. "

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from dca_keras.recipe import make_recipe
 from dca_keras.zoo import list_models
-from reproduce import reproduce
+from reproduce import VARIANTS, reproduce
 from tests.tiny_run import read_all, write_images
+from zoo_results import name_commands
 from zoo_tables import make_tables, write_tables
 
 ZOO = pathlib.Path(__file__).resolve().parents[2] / "zoo"
@@ -88,6 +89,7 @@ def test_a_cell_is_what_its_files_say(zoo):
         assert float(cells[7]) == pytest.approx(sum(published) / 2, abs=5.1e-5)
         assert cells[8] == "none"
     assert rows["DCA"][0] == "not run"
+    assert "CCA alone" not in rows  # A control that nobody ran.
 
 
 def test_the_last_epoch_has_a_table_of_its_own(zoo):
@@ -121,6 +123,35 @@ def test_a_single_run_has_a_row(zoo, tmp_path):
     assert "With one run they cover" in table
     (row,) = [x for x in table.splitlines() if x.startswith("| plain |")]
     assert f"{result['foreground']['dice']['mean']:.4f}" in row
+
+
+@pytest.mark.parametrize(
+    "runs, text",
+    [
+        ([("dca", 0)], "`{}`"),
+        ([("plain", 2)], "`{} --seed 2` with `--no-dca`"),
+        ([("dca", 0), ("dca", 1)], "`{}`, and the same with other seeds"),
+        (
+            [("plain", 0), ("dca", 1), ("dca_control", 0), ("dca_identity", 0)],
+            "`{}`, and the same with `--no-dca`, `--no-channel-attention "
+            "--no-spatial-attention`, `--start identity` and other seeds",
+        ),
+    ],
+)
+def test_the_commands_of_a_table(runs, text):
+    results = []
+    for variant, seed in runs:
+        fields = VARIANTS[variant] | {"seed": seed}
+        recipe = make_recipe("unet", "monuseg", **fields)
+        result = {
+            "variant": variant,
+            "dca": recipe.dca,
+            "seed": seed,
+            "recipe": recipe.to_dict(),
+        }
+        results.append((pathlib.Path("unet.json"), result))
+    command = "dca-keras train --model unet --data monuseg"
+    assert name_commands(results) == text.format(command)
 
 
 def test_volumes_have_a_table_of_their_own(zoo, tmp_path):
@@ -186,16 +217,15 @@ def test_the_papers_recipe_has_its_cell(zoo, tmp_path, protocol):
     published, *others = make_tables(made).split("###")
     (row,) = [x for x in published.splitlines() if x.startswith("| `unet` | p")]
     (table,) = [x for x in others if x.startswith(" `unet` on monuseg")]
+    heading = table.splitlines()[0].removeprefix(" `unet` on monuseg, ")
     assert "--dtype mixed_bfloat16" in table
     if protocol == "paper":
         assert "| 0.7714 | 0.7600 (2) |" in row
-        assert table.startswith(
-            " `unet` on monuseg, the paper's recipe and protocol\n"
-        )
+        assert heading == "the paper's recipe and protocol, mixed bfloat16"
         assert "chosen on the images that are scored" in table
     else:
         assert "| 0.7714 | not run |" in row
-        assert table.startswith(" `unet` on monuseg, the paper's recipe\n")
+        assert heading == "the paper's recipe, mixed bfloat16"
         assert "chosen on the images that are scored" not in table
 
 
