@@ -65,3 +65,22 @@ def test_the_table_of_chosen_and_last_epochs_is_what_its_files_say():
                 dsc.append(json.loads(path.read_text())["published"]["dsc"])
             assert cells[place] == ", ".join(f"{x:.4f}" for x in dsc)
             assert cells[place + 1] == f"{sum(dsc) / len(dsc):.4f}"
+
+
+@pytest.mark.parametrize("name", ["unet", "vnet"])
+def test_the_papers_table_is_what_its_files_say(name):
+    """Each seed's score, beside the paper's."""
+    paper = json.loads((ZOO / "paper.json").read_text())
+    text = (ZOO / f"{name}.md").read_text(encoding="utf-8")
+    table = text.split("| published DSC | plain | with DCA |")[1]
+    rows = table.split("\n\n")[0].splitlines()[2:]
+    theirs, *ours = [[x.strip() for x in row.split("|")[1:-1]] for row in rows]
+    ours = [row for row in ours if row[0].startswith("ours, seed ")]
+    assert theirs[0] == "the paper, one training" and ours
+    for place, variant in enumerate(("plain", "dca"), 1):
+        assert theirs[place] == f"{paper[variant][name]['monuseg'][0]:.4f}"
+        for row in ours:
+            seed = row[0].removeprefix("ours, seed ")
+            stem = f"{name}-{variant}-monuseg-paper-bfloat16-seed{seed}"
+            result = json.loads((ZOO / "results" / f"{stem}.json").read_text())
+            assert row[place] == f"{result['published']['dsc']:.4f}"
