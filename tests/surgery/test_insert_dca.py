@@ -220,7 +220,9 @@ def test_exported(pair, tmp_path):
     x = inputs_of(new)
     served = keras.tree.flatten(saved.serve(x))
     for y, expected in zip(served, outputs_of(new, x), strict=True):
-        np.testing.assert_allclose(y, expected, atol=1e-6)
+        # Up to 200, where float32 itself is spaced by 1.5e-5.
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(y / largest, expected / largest, atol=1e-6)
 
 
 @pytest.mark.parametrize("sides", [(16, 32), (16, 16, 32)])
