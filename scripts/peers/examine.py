@@ -87,7 +87,7 @@ def _outcome(errors, key, write, model, folder, x, *more):
         return "no"
     expected = outputs_of(model, x)
     change = difference(ys, expected)
-    largest = max(float(np.abs(y).max()) for y in expected)
+    largest = max(float(np.abs(y).max()) for y in expected) or 1.0
     fine = change <= TOLERANCE * largest
     return FINE if fine else f"differs by {change / largest:.1e}"
 
