@@ -18,19 +18,10 @@ from dca_keras.evaluation import evaluate_run
 from dca_keras.recipe import make_recipe
 from dca_keras.run import Run
 from dca_keras.zoo import list_models
-from zoo_results import LAST
+from zoo_results import LAST, VARIANTS
 from zoo_tables import is_full, write_tables
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
-# What happens to the skips, as the fields of a recipe.
-VARIANTS = {
-    "plain": {"dca": False},
-    "dca_control": {"channel_attention": False, "spatial_attention": False},
-    "dca_channel": {"spatial_attention": False},
-    "dca_spatial": {"channel_attention": False},
-    "dca": {},
-    "dca_identity": {"start": "identity"},
-}
 
 
 def reproduce(

@@ -4,13 +4,14 @@ import re
 
 from dca_keras.recipe import Recipe
 
-# What a variant's command has that DCA's has not.
-OPTIONS = {
-    "plain": "--no-dca",
-    "dca_control": "--no-channel-attention --no-spatial-attention",
-    "dca_channel": "--no-spatial-attention",
-    "dca_spatial": "--no-channel-attention",
-    "dca_identity": "--start identity",
+# What happens to the skips, as the fields of a recipe.
+VARIANTS = {
+    "plain": {"dca": False},
+    "dca_control": {"channel_attention": False, "spatial_attention": False},
+    "dca_channel": {"spatial_attention": False},
+    "dca_spatial": {"channel_attention": False},
+    "dca": {},
+    "dca_identity": {"start": "identity"},
 }
 # The fields of a recipe that say what happens to the skips, as DCA has them.
 SKIPS = {
@@ -43,8 +44,13 @@ def name_commands(results):
     seeds = {result["seed"] for _, result in results}
     variants = {result["variant"] for _, result in results}
     recipe = first["recipe"] | SKIPS | {"seed": min(seeds)}
-    text = f"`{Recipe.from_dict(recipe).command()}`"
-    other = [f"`{OPTIONS[x]}`" for x in OPTIONS if x in variants]
+    command = Recipe.from_dict(recipe).command()
+    text, other = f"`{command}`", []
+    for name in VARIANTS:
+        if name in variants and name != "dca":
+            own = Recipe.from_dict(recipe | VARIANTS[name]).command()
+            options = [x for x in own.split() if x not in command.split()]
+            other.append(f"`{' '.join(options)}`")
     if len(seeds) > 1:
         other.append("other seeds")
     if other:

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from dca_keras.recipe import make_recipe
 from dca_keras.zoo import list_models
-from reproduce import VARIANTS, reproduce
+from reproduce import reproduce
 from tests.tiny_run import read_all, write_images
-from zoo_results import name_commands
+from zoo_results import VARIANTS, name_commands
 from zoo_tables import make_tables, write_tables
 
 ZOO = pathlib.Path(__file__).resolve().parents[2] / "zoo"
