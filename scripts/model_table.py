@@ -15,6 +15,7 @@ import typer
 
 from dca_keras._files import write_text
 from dca_keras.zoo import list_models
+from zoo_results import name_range
 from zoo_tables import PAPER_DATA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,7 +87,7 @@ def make_table(zoo):
     lines += ["", MARK, "", "Ours, the mean Dice of cases and trainings:", ""]
     for column in columns:
         counts = [len(scores[key]) for key in scores if key[-1] == column]
-        lines.append(f"- {column}; trainings a model: {_range(counts)}")
+        lines.append(f"- {column}; trainings a model: {name_range(counts)}")
     return "\n".join(lines) + "\n"
 
 
@@ -98,11 +99,6 @@ def _head(column, columns):
     own = column.filters
     widths = f"widths from {own[0]}" if own else "full width"
     return f"{column.data}, ours, {widths}"
-
-
-def _range(numbers):
-    low, high = min(numbers), max(numbers)
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _read(path):

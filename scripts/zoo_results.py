@@ -59,10 +59,10 @@ def name_commands(results):
     return text
 
 
-def name_length(values):
-    """Return the range of some durations, as text."""
-    ends = sorted({f"{min(values):.0f}", f"{max(values):.0f}"}, key=float)
-    return " to ".join(ends)
+def name_range(numbers):
+    """Return the range of some numbers, rounded to whole ones, as text."""
+    low, high = f"{min(numbers):.0f}", f"{max(numbers):.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def list_seeds(pairs):

@@ -16,7 +16,7 @@ from zoo_results import (
     list_seeds,
     name_commands,
     name_files,
-    name_length,
+    name_range,
 )
 from zoo_volume_tables import volume_table
 
@@ -232,7 +232,7 @@ def _describe(first, results, warnings):
         f"{name_commands(results)}. "
         f"{recipe['epochs']} epochs, {'×'.join(map(str, recipe['image_size']))}"
         f" pixels, {first['images']} images in {first['cases']} cases; "
-        f"{name_length(seconds)} seconds of training a run "
+        f"{name_range(seconds)} seconds of training a run "
         f"on {hardware['processor']}, {hardware['cpus']} cores. "
         f"Dice, IoU and HD95 ({first['distance_unit']}) are means over seeds "
         "and cases. The intervals cover the choice of both (nested bootstrap, "

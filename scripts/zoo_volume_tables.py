@@ -7,7 +7,7 @@ from zoo_results import (
     list_seeds,
     name_commands,
     name_files,
-    name_length,
+    name_range,
 )
 
 COLUMNS = "skips | seeds | Dice | 95 % interval | minus plain | 95 % interval"
@@ -109,7 +109,7 @@ def _describe(first, results, warnings, peers):
         f"{recipe['epochs']} epochs, crops of {sides} voxels, widths "
         f"{', '.join(map(str, recipe['filters'] or ['its own']))}; "
         f"{first['images']} volumes in {first['cases']} cases held out; "
-        f"{name_length(minutes)} minutes of training a run "
+        f"{name_range(minutes)} minutes of training a run "
         f"on {hardware['processor']}, {hardware['cpus']} cores. HD95 and "
         f"ASSD are in {first['distance_unit']}. Scores are "
         "means over seeds and cases; the intervals cover the choice of both. "
